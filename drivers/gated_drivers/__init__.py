@@ -1,0 +1,1 @@
+"""The drivers that come with gated; see drivers/README.md."""

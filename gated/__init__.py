@@ -1,0 +1,1 @@
+"""gated: the daemon of the security gates of a public office building."""

@@ -1,0 +1,1 @@
+"""The local cache of who may pass, under keyed identifiers."""

@@ -1,0 +1,144 @@
+"""What happened, in the past tense. The shell turns devices, sockets and stores into these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from gated.core.model import Credential, Direction, LaneContact, LaneMode, Plan
+from gated.core.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialPresented:
+    """A credential was held up at an access point.
+
+    `identifier` is the keyed hash or pass id (b"" when the bytes were unreadable). `credential` is
+    None when the site does not know it. `refusal` is set when the bytes never became a credential.
+    """
+
+    access_point: str
+    identifier: bytes
+    credential: Credential | None
+    refusal: Reason | None = None
+
+
+class RedemptionOutcome:
+    """Answers of the arbiter of single use (fleet port `claim`)."""
+
+    WON = "won"
+    USED = "used"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class RedemptionAnswered:
+    """The arbiter answered the claim `claim` that a RedeemPass effect asked for."""
+
+    claim: int
+    outcome: str  # one of RedemptionOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class ContactChanged:
+    """A lane's input changed (or was first seen); `active` None means unknown."""
+
+    lane: str
+    contact: LaneContact
+    active: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFaulted:
+    """A device is lost; `detail` is for people."""
+
+    device: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRestored:
+    """A device works again (also sent once when it first opens)."""
+
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class EmergencyReported:
+    """The state of the emergency release, whole: `open_lanes` are held open by it now."""
+
+    open_lanes: frozenset[str]
+    causes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EmergencyLinkLost:
+    """The release process does not answer; its last word stands, and the silence is a fault."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class LaneModeCommanded:
+    """A person set a lane's mode; None returns it to plan and schedule."""
+
+    lane: str
+    mode: LaneMode | None
+    by: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssistCommanded:
+    """The guard lets one person through by hand (H8)."""
+
+    lane: str
+    direction: Direction
+    by: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanChanged:
+    """A valid new configuration was applied."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceEntry:
+    """Where a credential was last seen to go, and how often it was granted entry on `day` (ISO date)."""
+
+    identifier: bytes
+    area: str
+    since: datetime
+    day: str = ""
+    uses: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceRestored:
+    """What the store remembered at start."""
+
+    entries: tuple[PresenceEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlinePassed:
+    """Nothing happened, and that is news: `Site.next_deadline` was reached."""
+
+
+Event = (
+    CredentialPresented
+    | RedemptionAnswered
+    | ContactChanged
+    | DeviceFaulted
+    | DeviceRestored
+    | EmergencyReported
+    | EmergencyLinkLost
+    | LaneModeCommanded
+    | AssistCommanded
+    | PlanChanged
+    | PresenceRestored
+    | DeadlinePassed
+)

@@ -1,0 +1,1 @@
+"""Visitor and day passes: issue, encode, verify, redeem."""

@@ -1,0 +1,67 @@
+"""From a kind and a driver's name to its Driver, importing nothing that is not configured."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import pkgutil
+from importlib import metadata
+
+from gated.errors import GatedError
+from gated.ports import Driver, Kind
+
+GROUP = "gated.driver_packages"
+BUILTIN = "gated_drivers"
+
+
+class UnknownDriver(GatedError):
+    """No installed driver package holds a driver of that name."""
+
+
+class BrokenDriver(GatedError):
+    """The driver exists but cannot be imported, mostly because its library is not installed."""
+
+
+def _packages() -> list[str]:
+    """The driver packages of every installed distribution, ours first."""
+    found = {entry.value for entry in metadata.entry_points(group=GROUP)}
+    return [BUILTIN, *sorted(found - {BUILTIN})]
+
+
+def names() -> list[str]:
+    """Every driver that is installed, by name; imports the driver packages, not the drivers."""
+    found: set[str] = set()
+    for package in _packages():
+        try:
+            path = importlib.import_module(package).__path__
+        except ImportError:
+            continue
+        found |= {m.name for m in pkgutil.iter_modules(path) if m.name.partition("_")[0] in set(Kind)}
+    return sorted(found)
+
+
+def find(name: str) -> Driver:
+    """Import the driver `name` (kind_technology) and return its descriptor.
+
+    Raises UnknownDriver (with a suggestion) or BrokenDriver (with what to install).
+    """
+    # Ours is looked up directly: scanning the entry points of every distribution costs tens of milliseconds.
+    for packages in ([BUILTIN], _packages):
+        for package in packages() if callable(packages) else packages:
+            module = f"{package}.{name}"
+            if importlib.util.find_spec(package) is None or importlib.util.find_spec(module) is None:
+                continue
+            try:
+                driver = importlib.import_module(module).DRIVER
+            except ImportError as error:
+                raise BrokenDriver(
+                    f"driver {name} needs {error.name or error}, which is not installed: "
+                    f"install the extra that docs name for it"
+                ) from error
+            if not isinstance(driver, Driver) or not name.startswith(driver.kind.value):
+                raise BrokenDriver(f"driver {name}: {module}.DRIVER is not a {name.partition('_')[0]} Driver")
+            return driver
+    near = difflib.get_close_matches(name, names(), 1)
+    hint = f"; did you mean {near[0]}?" if near else f"; installed: {', '.join(names())}"
+    raise UnknownDriver(f"no driver is called {name!r}{hint}")

@@ -1,0 +1,1 @@
+"""The emergency release, a process of its own that can only ever open."""

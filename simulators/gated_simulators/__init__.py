@@ -1,0 +1,1 @@
+"""The other ends of the wires, for technicians, demo and tests."""

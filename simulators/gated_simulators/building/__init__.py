@@ -1,0 +1,1 @@
+"""The simulated building: turnstile mechanics, people, panels, scenarios."""
