@@ -30,7 +30,7 @@ _rng = np.random.default_rng(1)
 
 
 def code_picture(content: bytes | str, side: int) -> Picture:
-    """A QR code (error correction M, quiet zone of four modules) on paper, `side` pixels wide; text as UTF-8."""
+    """A QR code (level M, quiet zone of four modules) on paper, `side` pixels wide; text as UTF-8."""
     if isinstance(content, str) and not content.isascii():
         content = content.encode()  # left to itself, segno would choose Shift JIS
     mode = "byte" if isinstance(content, bytes) else None
