@@ -6,9 +6,10 @@ import copy
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -98,21 +99,25 @@ def _sentence(model: type[BaseModel], error: dict[str, Any], at: str) -> str:
 
 
 def _model_at(model: type[BaseModel], loc: tuple[Any, ...]) -> type[BaseModel] | None:
-    """The model that owns the key at `loc`, walking through mappings and lists of models."""
+    """The model that owns the key at `loc`, walking through mappings, lists and unions of models."""
     current: Any = model
     for part in loc:
-        if isinstance(current, type) and issubclass(current, BaseModel):
-            field = current.model_fields.get(str(part))
-            if field is None:
-                return None
-            current = _inner(field.annotation)
-    return current if isinstance(current, type) and issubclass(current, BaseModel) else None
+        for option in _alternatives(current):
+            if _is_model(option) and part in option.model_fields:
+                current = option.model_fields[part].annotation
+                break
+            if get_origin(option) in (dict, Mapping, list, tuple):
+                current = get_args(option)[-1]
+                break
+        else:
+            return None
+    return next((option for option in _alternatives(current) if _is_model(option)), None)
 
 
-def _inner(annotation: Any) -> Any:
-    """The model inside dict[str, M], list[M], M | None; the annotation itself otherwise."""
-    for arg in getattr(annotation, "__args__", ()):
-        found = _inner(arg)
-        if isinstance(found, type) and issubclass(found, BaseModel):
-            return found
-    return annotation
+def _alternatives(annotation: Any) -> tuple[Any, ...]:
+    """The members of a union; the annotation itself otherwise."""
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
