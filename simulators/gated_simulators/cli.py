@@ -63,9 +63,7 @@ def _status(args: argparse.Namespace) -> int:
         flap = "open" if lane["flap"] >= 1 else "shut" if lane["flap"] <= 0 else "moving"
         jam = f", jammed {lane['jam']}" if lane["jam"] else ""
         lamps = ", ".join(lane["lamps"]) or "dark"
-        print(
-            f"{name:<10} flap {flap}{jam}; lamps {lamps}; {len(lane['people'])} people; passed {lane['passed']}"
-        )
+        print(f"{name:<10} flap {flap}{jam}; lamps {lamps}; {len(lane['people'])} people in it")
     for name, active in found["alarms"].items():
         print(f"{name:<24} {'ALARM' if active else 'at rest'}")
     for name, state in found["devices"].items():

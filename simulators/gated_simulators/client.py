@@ -11,27 +11,25 @@ from typing import Any
 from gated import jsonlines
 from gated.errors import GatedError, InputError
 from gated_simulators.building.commands import as_request
-from gated_simulators.building.wiring import Wiring, sim_socket
+from gated_simulators.building.wiring import Wiring, read, sim_socket
 from gated_simulators.processes import serving_pid
 
 
-async def ask(site: Path, do: str, **args: Any) -> Any:
+async def ask(site: Path, do: str, args: dict[str, Any] | None = None) -> Any:
     """Ask the building of a site. Raises RequestRefused, or GatedError when none is running."""
     path = sim_socket(site)
     if not path.exists():
         raise GatedError(f"no building is running at {site}: start one with gatesim run --site {site}")
-    return await jsonlines.request(path, do, **args)
+    return await jsonlines.request(path, do, **(args or {}))
 
 
 async def act(site: Path, wanted: argparse.Namespace) -> None:
     """Carry out an act of `commands` on the building of a site. `kill` needs no building."""
     if wanted.do == "kill":
-        from gated_simulators.building.wiring import read
-
         kill(read(site), wanted.process)
         return
     request = as_request(wanted)
-    await ask(site, **{"do": str(request.pop("do")), **request})
+    await ask(site, str(request.pop("do")), request)
 
 
 def kill(wiring: Wiring, process: str) -> None:

@@ -129,9 +129,22 @@ def plain(item: str | Row) -> None:
     print(line(item) if isinstance(item, Row) else item, flush=True)
 
 
+async def _started(
+    source: Path, keep: bool, wanted: scenarios.Scenario, rows: list[Row], faults: list[str], live: bool
+) -> bool:
+    """Play on a scratch site, under a picture or on plain lines."""
+    if not live:
+        return await play_scratch(source, keep, wanted, plain, rows, faults)
+    from gated_simulators.terminal import Show
+
+    show = Show()
+    return await show.around(play_scratch(source, keep, wanted, show.tell, rows, faults, show.look_at))
+
+
 async def _until_told(main: asyncio.Task[bool]) -> int | None:
     """Run to the end, or until Ctrl-C, SIGTERM or a hang-up; then the number of the signal."""
-    loop, told = asyncio.get_running_loop(), []
+    loop = asyncio.get_running_loop()
+    told: list[int] = []
 
     def stop(number: int) -> None:
         if not told:  # the first one starts the clean stop, which is bounded; more of them change nothing
@@ -159,21 +172,8 @@ async def play(name: str, site: Path | None, source: Path | None, keep: bool, li
     print(wanted.title, flush=True)
     if site is not None:
         main = asyncio.create_task(play_here(site, wanted, plain, rows))
-    elif live:
-        from gated_simulators.terminal import Show
-
-        show = Show()
-        main = asyncio.create_task(
-            show.around(
-                play_scratch(
-                    source or scratch.template(), keep, wanted, show.tell, rows, faults, show.look_at
-                )
-            )
-        )
     else:
-        main = asyncio.create_task(
-            play_scratch(source or scratch.template(), keep, wanted, plain, rows, faults)
-        )
+        main = asyncio.create_task(_started(source or scratch.template(), keep, wanted, rows, faults, live))
     number = await _until_told(main)
     if number is not None and main.cancelled():
         print(f"\nstopped by {signal.Signals(number).name}; nothing is left running", flush=True)

@@ -41,4 +41,5 @@ def verdict(rows: Sequence[Row], faults: Sequence[str], took_s: float) -> str:
     failed = sum(not row.held for row in rows)
     if not failed and not faults:
         return f"All {len(rows)} expectations held ({took_s:.0f} s)."
-    return f"{failed} of {len(rows)} expectations did not hold, {len(faults)} fault(s) of processes ({took_s:.0f} s)."
+    more = f", {len(faults)} fault(s) of processes" if faults else ""
+    return f"{failed} of {len(rows)} expectations did not hold{more} ({took_s:.0f} s)."

@@ -128,9 +128,7 @@ class Show:
             self._stopped.set()
         elif words == "help":
             self.tell("card code walk tailgate trip clear cut mend stall resume jam free kill quit")
-            self.tell(
-                "  card lane-1 NAME   code lane-1 @FILE   walk lane-1 [exit]   trip fire --for 0.1   jam lane-1 shut"
-            )
+            self.tell("  card lane-1 NAME   code lane-1 @FILE   walk lane-1 [exit]   trip fire --for 0.1")
         elif words:
             task = asyncio.create_task(self._do(words))
             self._acts.add(task)

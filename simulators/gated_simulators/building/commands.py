@@ -1,4 +1,4 @@
-"""The words a technician uses, in one grammar: on the command line, typed into `gatesim run`, and in scenarios."""
+"""The words a technician uses, in one grammar: as a command, typed into `gatesim run`, in a scenario."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -205,10 +206,9 @@ async def _relocked(expect: Expect, look: Look) -> tuple[bool, str]:
     seen = times()
     order = [lane for lane in sorted(seen, key=seen.__getitem__) if lane in lanes]
     moments = [seen[lane] for lane in order]
-    gaps = [later - sooner for sooner, later in zip(moments, moments[1:], strict=False)]
-    text = ", ".join(
-        [*order[:1], *(f"{lane} {gap:.2f} s later" for lane, gap in zip(order[1:], gaps, strict=False))]
-    )
+    gaps = [late - soon for soon, late in pairwise(moments)]
+    later = [f"{lane} {gap:.2f} s later" for lane, gap in zip(order[1:], gaps, strict=True)]
+    text = ", ".join([*order[:1], *later])
     return order == lanes and all(gap >= expect.apart_s for gap in gaps), text or "no lane relocked"
 
 

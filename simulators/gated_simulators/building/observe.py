@@ -55,11 +55,12 @@ async def poll(holds: Callable[[], Awaitable[bool]], within_s: float) -> bool:
     """Ask again and again until it holds; False when its time is over."""
     try:
         async with asyncio.timeout(within_s):
-            while not await holds():
+            while True:
+                if await holds():
+                    return True
                 await asyncio.sleep(POLL_S)
     except TimeoutError:
         return False
-    return True
 
 
 async def answers(path: Path, within_s: float) -> bool:
