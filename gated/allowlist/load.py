@@ -106,7 +106,9 @@ def build(
     `zones` and `schedules` are the names the site knows (None: not checked). Raises InputError with every
     line's problem (never with a card number), or StoreError; the old list stays in either case.
     """
-    reader = READERS.get(format or {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}.get(source.suffix, ""))
+    reader = READERS.get(
+        format or {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}.get(source.suffix, "")
+    )
     if reader is None:
         raise InputError([f"{source}: say which it is: --format csv or --format jsonl"])
     problems = _Problems(source)
@@ -200,7 +202,9 @@ def _fill(
             problems.add(line, f"the same identifier stands in line {first} already")
         problems.check()
         raise
-    database.executemany("INSERT INTO profile VALUES (?, ?, ?, ?)", [(n, *p) for p, n in stage.profiles.items()])
+    database.executemany(
+        "INSERT INTO profile VALUES (?, ?, ?, ?)", [(n, *p) for p, n in stage.profiles.items()]
+    )
     database.execute("INSERT INTO about VALUES (?, ?)", (count, key.id))
     database.execute("COMMIT")
     database.execute(f"PRAGMA user_version = {FORMAT}")
