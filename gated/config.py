@@ -116,6 +116,8 @@ def _tables(tables: Mapping[str, Any]) -> tuple[Tables, list[str]]:
         if field.is_required() and key not in tables
     ]
 
+    faulty: set[str] = set()
+
     def section(model: type[M], key: str) -> dict[str, M]:
         table = tables.get(key, {})
         if not isinstance(table, dict):
@@ -125,6 +127,8 @@ def _tables(tables: Mapping[str, Any]) -> tuple[Tables, list[str]]:
         for name, one in table.items():
             settings, sentences = salvage(model, one, f"{key}.{name}")
             problems.extend(sentences)
+            if sentences:
+                faulty.add(f"{key}.{name}")
             if settings is not None:
                 found[name] = settings
         return found
@@ -140,6 +144,7 @@ def _tables(tables: Mapping[str, Any]) -> tuple[Tables, list[str]]:
             schedules=section(ScheduleTable, "schedules"),
             devices=section(DeviceTable, "devices"),
             lanes=section(LaneTable, "lanes"),
+            faulty=faulty,
             names={key: set(t) for key, t in tables.items() if isinstance(t, dict)},
         ),
         problems,
@@ -215,7 +220,7 @@ def _lane(name: str, table: LaneTable) -> Lane:
         mode=table.mode,
         mode_schedule=tuple((line.schedule, line.mode) for line in table.mode_schedule),
         times=LaneTimes(**table.times.model_dump()),
-        essential=frozenset(wire.device for wire in (*releases, *beams)),
+        essential=frozenset({*(r.device for r in releases), *(b.device for b in beams)}),
         has_beams=len(beams) == 2,
     )
 

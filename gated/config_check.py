@@ -3,7 +3,7 @@ channel used once."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Set
 from dataclasses import dataclass
 
 from gated.config_file import (
@@ -23,7 +23,10 @@ from gated.settings_file import near
 
 @dataclass(frozen=True)
 class Tables:
-    """The tables that can be looked at; `names` holds every name that the file gives, good or bad."""
+    """The tables that can be looked at: `faulty` ones without their faulty keys.
+
+    `names` holds every name that the file gives, good or bad, by section.
+    """
 
     site: SiteTable | None
     passes: PassesTable
@@ -31,7 +34,8 @@ class Tables:
     schedules: Mapping[str, ScheduleTable]
     devices: Mapping[str, DeviceTable]
     lanes: Mapping[str, LaneTable]
-    names: Mapping[str, set[str]]
+    faulty: Set[str]
+    names: Mapping[str, Set[str]]
 
     def of_kind(self, kind: Kind) -> set[str]:
         """The devices whose driver's name says that they are of a kind."""
@@ -80,7 +84,8 @@ def _lanes(tables: Tables) -> Iterator[str]:
                 before = taken.setdefault(reader, f"{at}.{key}")
                 if before != f"{at}.{key}" or getattr(lane, key).count(reader) > 1:
                     yield f"{at}.{key}: reader {reader!r} is already used in {before}"
-        yield from _ways(at, lane)
+        if at not in tables.faulty:
+            yield from _ways(at, lane)
 
 
 def _ways(at: str, lane: LaneTable) -> Iterator[str]:

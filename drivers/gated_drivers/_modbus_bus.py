@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from pymodbus.client import AsyncModbusSerialClient
 from pymodbus.exceptions import ModbusException
 from pymodbus.pdu import ModbusPDU
 
 from gated.ports import DriverFault
+from gated_drivers._serial_line import why_not_open
 
 # pymodbus logs each failed exchange with its frames; here each is a DriverFault that the supervisor tells.
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
@@ -159,15 +158,6 @@ class Bus:
 def _fail(exchange: _Exchange, fault: DriverFault) -> None:
     if not exchange.answer.done():
         exchange.answer.set_exception(fault)
-
-
-def why_not_open(port: str) -> str:
-    """Why a serial port that did not open did not, as a sentence that says what to do."""
-    if not Path(port).exists():
-        return "there is no such device; check the cable and the port name"
-    if not os.access(port, os.R_OK | os.W_OK):
-        return "no permission to use it; add the user to the group dialout"
-    return "it cannot be opened; another program may be using it, or it is not a serial port"
 
 
 @asynccontextmanager
