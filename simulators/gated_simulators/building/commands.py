@@ -36,8 +36,15 @@ def _share(text: str) -> float:
 
 def _degrees(text: str) -> float:
     value = float(text)
-    if not -60.0 <= value <= 60.0:
-        raise argparse.ArgumentTypeError(f"{text} is not an angle between -60 and 60 degrees")
+    if not 0.0 <= value <= 70.0:
+        raise argparse.ArgumentTypeError(f"{text} is not an angle between 0 and 70 degrees")
+    return value
+
+
+def _sigma(text: str) -> float:
+    value = float(text)
+    if not 0.0 <= value <= 20.0:
+        raise argparse.ArgumentTypeError(f"{text} is not a blur between 0 and 20 pixels")
     return value
 
 
@@ -51,8 +58,8 @@ def add_acts(sub: Subparsers[argparse.ArgumentParser]) -> None:
     code.add_argument("lane")
     code.add_argument("code", help="the content, or @FILE that holds it")
     code.add_argument("--exit", dest="way", action="store_const", const="exit", default="entry")
-    code.add_argument("--blur", type=_share, default=0.0, help="0 sharp .. 1 unreadable")
-    code.add_argument("--tilt", type=_degrees, default=0.0, help="degrees out of the upright")
+    code.add_argument("--blur", type=_sigma, default=0.0, help="sigma in pixels, 0 sharp")
+    code.add_argument("--tilt", type=_degrees, default=0.0, help="degrees, 0 straight on .. 70")
     code.add_argument("--glare", type=_share, default=0.0, help="0 none .. 1 the code is white")
     code.add_argument("--alter", action="store_true", help="show it with one character changed")
     walk = sub.add_parser("walk", help="one person walks through a lane")

@@ -173,7 +173,7 @@ def device_state(device: Any) -> str | None:
     """ok or fault, of a device in the answer of gated's status."""
     if not isinstance(device, dict):
         return None
-    return "fault" if device.get("fault") else "ok"
+    return "ok" if device.get("ok") else "fault"
 
 
 async def _held(expect: Expect, look: Look) -> tuple[bool, str]:

@@ -21,13 +21,13 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from gated.errors import ConfigError, InputError
 from gated.settings_file import check, read_toml
 from gated_simulators.building import commands
 
-OWN = re.compile(r"^(gatectl( |$)|(start|stop|same) (gated|gated-release)$)")
+OWN = re.compile(r"^(gatectl( |$)|(start|stop) (gated|gated-release)$)")
 KEPT = re.compile(r"\{([a-z][a-z0-9_]*(?:\.[A-Za-z0-9_-]+)*)\}")
 
 STATES: dict[str, tuple[str, ...]] = {
@@ -48,6 +48,23 @@ OTHERS = ("journal", "exit", "says", "relocked", "unmoved", "same_process")
 
 def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+def _are_acts(acts: list[str]) -> list[str]:
+    """Each is an act of ours or of an operator. Raises ValueError with every one that is not."""
+    problems = []
+    for act in acts:
+        try:
+            if not OWN.match(act):
+                commands.parse(act)
+        except InputError as error:
+            problems.append(f"{act!r} is no act: {error}")
+    if problems:
+        raise ValueError("; ".join(problems))
+    return acts
+
+
+Acts = Annotated[list[str], BeforeValidator(_as_list), AfterValidator(_are_acts)]
 
 
 class Expect(BaseModel):
@@ -126,19 +143,13 @@ class Step(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     part: str = ""  # the heading under which the table shows it; empty: as the step before
-    do: Annotated[list[str], BeforeValidator(_as_list)] = []
+    do: Acts = []
     keep: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9_]*$")
     expect: list[Expect] = []
 
     @model_validator(mode="after")
-    def _acts(self) -> Step:
+    def _whole(self) -> Step:
         problems = []
-        for act in self.do:
-            if not OWN.match(act):
-                try:
-                    commands.parse(act)
-                except InputError as error:
-                    problems.append(f"{act!r} is no act: {error}")
         if (self.keep or any(e.exit is not None or e.says for e in self.expect)) and not any(
             act.startswith("gatectl") for act in self.do
         ):

@@ -18,7 +18,7 @@ Jam = Literal["shut", "open"]
 FLAP_S = 0.4
 """Seconds from shut to open."""
 NEAR_BEAM_M, FLAP_M, FAR_BEAM_M, LENGTH_M = 0.2, 0.6, 1.0, 1.2
-BODY_M = 0.35
+BODY_M = 0.4
 """Depth of a person as the beams see it, metres."""
 CLEAR_M = 0.05
 """How close a person stands to a shut flap, metres."""
