@@ -215,7 +215,9 @@ def _line(draft: _Draft, known: set[str], at: str, line: Line, kind: Kind) -> No
     channels = _channels(device.settings)
     if channels is not None and channel not in channels:
         listed = ", ".join(str(c) for c in sorted(channels))
-        draft.problems.append(f"{at}.channel: {name} is not configured for channel {channel} (it has {listed})")
+        draft.problems.append(
+            f"{at}.channel: {name} is not configured for channel {channel} (it has {listed})"
+        )
 
 
 def _channels(settings: Settings) -> set[int] | None:

@@ -127,7 +127,9 @@ class Disk:
         except OSError as error:
             if what not in self._failed:
                 self._failed.add(what)
-                self._tell(self._report, what, f"{self._directory}: {what} cannot be written: {error.strerror}")
+                self._tell(
+                    self._report, what, f"{self._directory}: {what} cannot be written: {error.strerror}"
+                )
             return False
         if what in self._failed:
             self._failed.discard(what)

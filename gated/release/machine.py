@@ -124,8 +124,8 @@ class Machine:
                 self.lanes[name] = replace(self.lanes[name], clear=clear)
             case OutputDriven(name, driven):
                 self.lanes[name] = replace(self.lanes[name], driven=driven)
-            case ResetRequested(by, why):
-                self._reset(by, why, now, after)
+            case ResetRequested():
+                self._reset(event, now, after)
             case LatchRestored(latched):
                 self._restore(latched, after)
             case LatchUnreadable(detail):
@@ -159,8 +159,9 @@ class Machine:
             text = f"{source.cause} of {source.input}, latched at {entry.at}, still holds"
             after.append(Audit("latch_restored", text, 4, {"input": source.input, "cause": source.cause}))
 
-    def _reset(self, by: str, why: str, now: Now, after: list[Effect]) -> None:
-        detail = {"by": by, "why": why}
+    def _reset(self, asked: ResetRequested, now: Now, after: list[Effect]) -> None:
+        by, why = asked.by, asked.why
+        detail = {"by": by, "why": why, "via": asked.via}
         if reasons := self.reset_refusals(by, why):
             text = f"reset by {by or 'nobody'} refused: " + "; ".join(reasons)
             after += [Refused(tuple(reasons)), Audit("reset_refused", text, 4, detail)]
@@ -177,7 +178,9 @@ class Machine:
         if self.reset:
             found.append(f"{self.reset.by} reset already, the lanes are being relocked")
         if by not in self.plan.reset_by:
-            found.append(f"{by or 'nobody'} is not one of those who may reset ({', '.join(self.plan.reset_by)})")
+            found.append(
+                f"{by or 'nobody'} is not one of those who may reset ({', '.join(self.plan.reset_by)})"
+            )
         if not why.strip():
             found.append("a reset needs its reason")
         for name, state in self.inputs.items():
@@ -278,7 +281,9 @@ class Machine:
             if lane.unconfirmed_since is None:
                 return
             if lane.by_hand:
-                after.append(Audit("open_confirmed", f"{name} is open or needs it no more", 5, {"lane": name}))
+                after.append(
+                    Audit("open_confirmed", f"{name} is open or needs it no more", 5, {"lane": name})
+                )
             self.lanes[name] = replace(lane, unconfirmed_since=None, by_hand=False)
         elif lane.unconfirmed_since is None:
             self.lanes[name] = replace(lane, unconfirmed_since=now.monotonic)

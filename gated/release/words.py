@@ -170,10 +170,11 @@ class OutputDriven:
 
 @dataclass(frozen=True, slots=True)
 class ResetRequested:
-    """A person asks to end the alarm."""
+    """A person asks to end the alarm; `via` says which user of the box asked for them."""
 
     by: str
     why: str
+    via: str = ""
 
 
 @dataclass(frozen=True, slots=True)
