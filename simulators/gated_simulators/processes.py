@@ -42,6 +42,16 @@ def serving_pid(path: Path) -> int:
         return pid
 
 
+def send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """Signal a child, dead or alive.
+
+    Not by its own methods: they reap a child that has just died behind the event loop's back.
+    """
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, number)
+
+
 def _die_with_parent() -> None:
     """Even if we are killed ourselves, the children go too. Linux only, like gated."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -99,14 +109,13 @@ class Processes:
             return []
         process, faults = running.process, []
         if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
+            send(process, signal.SIGTERM)
             try:
                 async with asyncio.timeout(STOP_S):
                     await process.wait()
             except TimeoutError:
                 faults.append(f"{name} did not stop within {STOP_S:.0f} s of SIGTERM and was killed")
-                process.kill()
+                send(process, signal.SIGKILL)
                 await process.wait()
             if process.returncode not in (0, -signal.SIGTERM, -signal.SIGKILL):
                 faults.append(f"{name} ended with status {process.returncode}; see its log")

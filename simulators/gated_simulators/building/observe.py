@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import Any
 from gated import jsonlines
 from gated.errors import GatedError
 from gated_simulators.building.wiring import Wiring, sim_socket
-from gated_simulators.processes import entry_point
+from gated_simulators.processes import entry_point, send
 
 POLL_S = 0.1
 """How often a state that nobody streams is asked for."""
@@ -124,8 +125,7 @@ async def _follow_journal(wiring: Wiring, sightings: Sightings) -> None:
                     known = record["seq"]
                     await sightings.add(sightings.journal, record)
         finally:
-            if process.returncode is None:
-                process.kill()
+            send(process, signal.SIGKILL)
             await process.wait()
         await asyncio.sleep(POLL_S)
 

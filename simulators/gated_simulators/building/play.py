@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from gated_simulators.building.expectations import Look, meet
 from gated_simulators.building.observe import Sightings, answers, moment
 from gated_simulators.building.scenario import Scenario, Step, fill
 from gated_simulators.building.wiring import Wiring
-from gated_simulators.processes import Processes, entry_point, serving_pid
+from gated_simulators.processes import Processes, entry_point, send, serving_pid
 
 START_S = 20.0
 """How long a process may take until it answers on its socket, seconds."""
@@ -142,9 +143,8 @@ class Player:
         except TimeoutError:
             raise GatedError(f"gatectl did not answer within {GATECTL_S:.0f} s") from None
         finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+            send(process, signal.SIGKILL)
+            await process.wait()
         look.exit_status, look.answer = process.returncode, (out + err).decode(errors="replace")
         if process.returncode != 0 and not any(e.exit is not None for e in step.expect):
             raise GatedError(
