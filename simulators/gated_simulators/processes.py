@@ -18,6 +18,8 @@ from gated.errors import GatedError
 
 STOP_S = 8.0
 """How long a process may take to stop when asked, seconds; then it is killed, and that is a fault."""
+GRACE_S = 1.0
+"""How long children may outlive the process that started them, seconds."""
 PR_SET_PDEATHSIG = 1
 
 
@@ -127,11 +129,22 @@ class Processes:
         for name in reversed(list(self._running)):
             faults += await self.stop(name)
         for name, group in self._groups:
-            if _alive(group):
+            if not await _gone(group):
                 faults.append(f"a child of {name} was left running and was killed")
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(group, signal.SIGKILL)
+                await _gone(group)
         return faults
+
+
+async def _gone(group: int) -> bool:
+    """Whether a process group is gone within a moment: children go after their parent."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(GRACE_S):
+            while _alive(group):
+                await asyncio.sleep(0.02)
+            return True
+    return False
 
 
 def _alive(group: int) -> bool:
