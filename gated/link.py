@@ -16,9 +16,7 @@ from gated.supervisor import FIRST_BACKOFF_S
 MAX_BACKOFF_S = 1.0
 """Longest pause between two attempts: an emergency must not go unseen for long."""
 
-NOT_CONFIGURED = (
-    "no emergency release is configured (site.release_socket): gated does not know of emergencies"
-)
+NOT_CONFIGURED = "no emergency release is configured (site.release_socket): emergencies go unseen"
 
 
 class ReleaseLink:
@@ -27,8 +25,8 @@ class ReleaseLink:
     def __init__(
         self,
         path: Path | None,
-        reported: Callable[[EmergencyReported], None],
-        lost: Callable[[EmergencyLinkLost], None],
+        reported: Callable[[EmergencyReported], object],
+        lost: Callable[[EmergencyLinkLost], object],
     ) -> None:
         self.path = path
         self.state: client.ReleaseState | None = None
@@ -56,7 +54,7 @@ class ReleaseLink:
             backoff = min(backoff * 2, MAX_BACKOFF_S)
 
     def status(self) -> dict[str, Any]:
-        """For `gatectl status`: link, since, phase and causes; the last word stands while the link is down."""
+        """For `gatectl status`; the release's last word stands while the link is down."""
         state = self.state
         return {
             "link": "up" if self.fault is None else "down",
