@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
+import re
 import tomllib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -37,39 +41,83 @@ def check(model: type[M], tables: Any, at: str = "") -> tuple[M | None, list[str
         return None, [_sentence(model, dict(e), at) for e in error.errors(include_url=False)]
 
 
+def salvage(model: type[M], tables: Any, at: str = "") -> tuple[M | None, list[str]]:
+    """As `check`, but with errors still return what is left without the faulty keys, where that is valid.
+
+    For checks across tables only: so that one bad key does not hide the next error. Never run on it.
+    """
+    try:
+        return model.model_validate(tables), []
+    except ValidationError as error:
+        problems = [_sentence(model, dict(e), at) for e in error.errors(include_url=False)]
+        left = copy.deepcopy(tables)
+        for e in error.errors(include_url=False):
+            _drop(left, e["loc"])
+        return check(model, left)[0], problems
+
+
+def _drop(tables: Any, loc: tuple[Any, ...]) -> None:
+    """Delete the innermost table's key on the way to `loc`: a faulty list goes whole."""
+    owner, key = {}, None
+    for part in loc:
+        if not isinstance(tables, dict):
+            break
+        if part not in tables:
+            return
+        owner, key = tables, part
+        tables = tables[part]
+    owner.pop(key, None)
+
+
+def near(word: str, allowed: Iterable[str]) -> str:
+    """The end of a sentence about an unknown word: what was meant, or what there is."""
+    known = sorted(allowed)
+    found = difflib.get_close_matches(word, known, 1)
+    if found:
+        return f"did you mean {found[0]}?"
+    return f"known: {', '.join(known)}" if known else "none is configured"
+
+
 def _sentence(model: type[BaseModel], error: dict[str, Any], at: str) -> str:
     loc = [str(part) for part in error["loc"]]
     key = ".".join([*([at] if at else []), *loc])
     if error["type"] == "extra_forbidden":
         owner = _model_at(model, error["loc"][:-1])
         allowed = sorted(f.alias or n for n, f in owner.model_fields.items()) if owner else []
-        near = difflib.get_close_matches(loc[-1], allowed, 1)
-        hint = f"did you mean {near[0]}?" if near else f"allowed here: {', '.join(allowed)}"
+        close = difflib.get_close_matches(loc[-1], allowed, 1)
+        hint = f"did you mean {close[0]}?" if close else f"allowed here: {', '.join(allowed)}"
         return f"{key}: there is no such setting; {hint}"
     if error["type"] == "missing":
         return f"{key}: is required and missing"
     found = error.get("input")
     shown = "" if isinstance(found, dict | list) or found is None else f" (found {found!r})"
     message = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    if error["type"] in ("enum", "literal_error") and isinstance(found, str):
+        close = difflib.get_close_matches(found, re.findall(r"'([^']*)'", error["ctx"]["expected"]), 1)
+        shown += f"; did you mean {close[0]}?" if close else ""
     return f"{key}: {message[:1].lower()}{message[1:]}{shown}"
 
 
 def _model_at(model: type[BaseModel], loc: tuple[Any, ...]) -> type[BaseModel] | None:
-    """The model that owns the key at `loc`, walking through mappings and lists of models."""
+    """The model that owns the key at `loc`, walking through mappings, lists and unions of models."""
     current: Any = model
     for part in loc:
-        if isinstance(current, type) and issubclass(current, BaseModel):
-            field = current.model_fields.get(str(part))
-            if field is None:
-                return None
-            current = _inner(field.annotation)
-    return current if isinstance(current, type) and issubclass(current, BaseModel) else None
+        for option in _alternatives(current):
+            if _is_model(option) and part in option.model_fields:
+                current = option.model_fields[part].annotation
+                break
+            if get_origin(option) in (dict, Mapping, list, tuple):
+                current = get_args(option)[-1]
+                break
+        else:
+            return None
+    return next((option for option in _alternatives(current) if _is_model(option)), None)
 
 
-def _inner(annotation: Any) -> Any:
-    """The model inside dict[str, M], list[M], M | None; the annotation itself otherwise."""
-    for arg in getattr(annotation, "__args__", ()):
-        found = _inner(arg)
-        if isinstance(found, type) and issubclass(found, BaseModel):
-            return found
-    return annotation
+def _alternatives(annotation: Any) -> tuple[Any, ...]:
+    """The members of a union; the annotation itself otherwise."""
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
