@@ -76,7 +76,12 @@ class Control:
         return {
             "estimate": True,
             "inside": [
-                {"id": e.identifier.hex(), "area": e.area, "since": e.since.isoformat(timespec="seconds")}
+                {
+                    "id": e.identifier.hex(),
+                    "area": e.area,
+                    "since": e.since.isoformat(timespec="seconds"),
+                    "certain": e.certain,
+                }
                 for e in entries
             ],
         }
@@ -119,24 +124,24 @@ class Control:
         return {"denied": identifier.hex()}
 
     async def _register(self, request: Request, note: Note) -> Any:
-        return await self._pass(
-            "pass_registered", self._runtime.state.desk.register, request.get("passes"), note
-        )
+        result = await self._runtime.state.desk.register(request.get("passes") or [])
+        self._tell("pass_registered", note, count=str(result["passes"]))
+        return result
 
     async def _activate(self, request: Request, note: Note) -> Any:
-        return await self._pass("pass_activated", self._runtime.state.desk.activate, request.get("id"), note)
+        what = _text(request, "id")
+        result = await self._runtime.state.desk.activate(what)
+        self._tell("pass_activated", note, id=what)
+        return result
 
     async def _revoke(self, request: Request, note: Note) -> Any:
-        _text(request, "by"), _text(request, "why")
-        return await self._pass("pass_revoked", self._runtime.state.desk.revoke, request.get("id"), note)
+        what, why = _text(request, "id"), _text(request, "why")
+        result = await self._runtime.state.desk.revoke(what, why)
+        self._tell("pass_revoked", note, id=what)
+        return result
 
     async def _show(self, request: Request, note: Note) -> Any:
-        return await self._runtime.state.desk.show(request.get("id"))
-
-    async def _pass(self, code: str, work: Callable[[Any], Awaitable[Any]], what: Any, note: Note) -> Any:
-        result = await work(what)
-        self._tell(code, note, **({"pass": what} if isinstance(what, str) else {"count": str(len(what))}))
-        return result
+        return await self._runtime.state.desk.show(_text(request, "id"))
 
     # ---- helpers
 

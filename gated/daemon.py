@@ -28,7 +28,7 @@ from gated.notify import notify
 from gated.reload import Reloader
 from gated.report import Report
 from gated.runtime import Runtime
-from gated.state import lock, open_state
+from gated.state import lock, open_state, purge_forever
 from gated.watchdog import tell_manager
 
 log = structlog.get_logger()
@@ -75,10 +75,11 @@ async def serve(config: Config) -> None:
     async with Parts() as parts:
         crashed = parts.enter_context(lock(config.state_dir))
         clock = Clock(config.state_dir, needs_synchronisation=config.site.clock == "ntp")
-        state = await parts.enter_async_context(open_state(config, clock))
+        state = parts.enter_context(open_state(config, clock))
         parts.run(state.journal.flush_forever())
         parts.callback(clock.keep)
         parts.run(clock.keep_forever())
+        parts.run(purge_forever(state, clock))
 
         runtime = Runtime(config, state, clock, crashed)
         runtime.recorder.note(RecordKind.AUDIT, "started", after="a crash" if crashed else "a clean stop")

@@ -47,7 +47,6 @@ class ReleaseLink:
                 async for state in client.watch(self.path):
                     backoff = FIRST_BACKOFF_S
                     self._hear(state)
-                self._lose(f"{self.path}: gated-release ended the connection")
             except GatedError as error:
                 self._lose(str(error))
             await asyncio.sleep(backoff)
@@ -68,7 +67,7 @@ class ReleaseLink:
     def _hear(self, state: client.ReleaseState) -> None:
         self.state = state
         event = EmergencyReported(
-            frozenset(name for name, lane in state.lanes.items() if lane.commanded == "open"),
+            state.open_lanes,
             tuple(dict.fromkeys(cause.cause for cause in state.causes)),
         )
         if self.fault is not None:

@@ -37,10 +37,12 @@ class Report:
                 "loaded_at": runtime.state.list_loaded_at(),
                 "fault": cache.fault or "",
             },
+            "passes": {"keys": len(runtime.state.verifier.kids), "fault": runtime.state.passes.fault or ""},
             "journal": {"seq": journal.seq, "pending": journal.pending, "fault": journal.fault or ""},
             "clock": runtime.clock.status(),
             "occupancy": dict(runtime.site.occupancy()),
             "latency_ms": self._latency(),
+            "faults": self.faults(),
         }
 
     def metrics(self) -> dict[str, Any]:
@@ -58,8 +60,8 @@ class Report:
         runtime = self._runtime
         found = [one["fault"] for one in self._devices.status().values() if not one["ok"]]
         found += [self._link.fault] if self._link.fault else []
-        for fault in (runtime.state.journal.fault, runtime.state.cache.fault, runtime.clock.fault):
-            found += [fault] if fault else []
+        found += runtime.state.faults()
+        found += [runtime.clock.fault] if runtime.clock.fault else []
         return found
 
     def _lane(self, lane: Lane) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +19,9 @@ from gated.durable import make_directory
 from gated.errors import StoreError
 from gated.fleet import Fleet
 from gated.journal import Journal
-from gated.passes import Store, Verifier
-from gated.passes.desk import Desk
+from gated.passes import Desk, Store, Verifier
+
+PURGE_S = 3600.0
 
 
 @contextmanager
@@ -55,10 +57,21 @@ class State:
 
     journal: Journal
     cache: Cache
-    fleet: Fleet
+    passes: Store
+    verifier: Verifier
     resolver: Resolver
     desk: Desk
     allowlist: Path
+
+    @property
+    def fleet(self) -> Fleet:
+        """Who settles single use and remembers presence: on one box, its own store."""
+        return self.passes
+
+    def faults(self) -> list[str]:
+        """What is wrong with the files, a sentence each."""
+        found = [self.journal.fault, self.cache.fault, self.passes.fault, *self.verifier.problems]
+        return [fault for fault in found if fault]
 
     def list_loaded_at(self) -> str:
         """When the list in use was put there, UTC; empty while there is none."""
@@ -69,23 +82,25 @@ class State:
         return datetime.fromtimestamp(stamp, UTC).isoformat(timespec="seconds")
 
 
-@asynccontextmanager
-async def open_state(config: Config, clock: Clock) -> AsyncIterator[State]:
+@contextmanager
+def open_state(config: Config, clock: Clock) -> Iterator[State]:
     """Open journal, key, list and passes. Raises StoreError."""
     where = config.state_dir
-    journal = Journal(where / "journal", clock=lambda: clock.now().utc)
-    try:
+    with ExitStack() as files:
+        journal = files.enter_context(closing(Journal(where / "journal", clock=lambda: clock.now().utc)))
         key = SiteKey.load_or_create(where / "site.key")
         cache = Cache(where / "allowlist.db", key)
-        store = Store(where / "passes.db")
+        passes = files.enter_context(closing(Store(where / "passes.db")))
         verifier = Verifier(where / "pass-keys")
-        yield State(
-            journal=journal,
-            cache=cache,
-            fleet=store,
-            resolver=Resolver(cache, key, verifier, store),
-            desk=Desk(store),
-            allowlist=where / "allowlist.db",
-        )
-    finally:
-        journal.close()
+        resolver = Resolver(cache, key, verifier, passes)
+        yield State(journal, cache, passes, verifier, resolver, Desk(passes), where / "allowlist.db")
+
+
+async def purge_forever(state: State, clock: Clock) -> None:
+    """Forget passes and presence past their retention, once an hour, while the time is trusted."""
+    while True:
+        now = clock.now()
+        if now.utc_trusted:
+            with suppress(StoreError):  # the store shows its fault itself, and there is a next hour
+                await state.passes.purge(now.utc)
+        await asyncio.sleep(PURGE_S)
