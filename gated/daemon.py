@@ -18,7 +18,7 @@ import structlog
 
 from gated import jsonlines, logs
 from gated.clock import Clock
-from gated.config import Config, load
+from gated.config import Config, describe, load
 from gated.control import Control
 from gated.core.effects import RecordKind
 from gated.devices import Devices
@@ -109,20 +109,6 @@ async def serve(config: Config) -> None:
         log.info(f"{config.site.name}: stopping", event_code="stopping")
 
 
-def check(path: Path) -> int:
-    """`gated check FILE`: every error, or what the file describes."""
-    config = load(path)
-    counts = {
-        "lanes": config.plan.lanes,
-        "areas": config.plan.areas,
-        "schedules": config.plan.schedules,
-        "devices": config.devices,
-    }
-    told = ", ".join(f"{len(things)} {name}" for name, things in counts.items())
-    print(f"{path}: ok: site {config.site.name}: {told}")
-    return 0
-
-
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="gated",
@@ -149,7 +135,8 @@ def main(argv: list[str] | None = None) -> int:
     args = _arguments(argv)
     try:
         if args.command == "check":
-            return check(args.file)
+            print(describe(load(args.file)))
+            return 0
         if args.command == "schema":
             from gated.schema import schema
 

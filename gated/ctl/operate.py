@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from gated.config import describe, load
 from gated.core.model import Direction, LaneMode
 from gated.ctl.ask import ask, show_json
 
@@ -73,6 +74,5 @@ def _rollcall(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from gated.daemon import check
-
-    return check(args.file or args.config)
+    print(describe(load(args.file or args.config)))
+    return 0
