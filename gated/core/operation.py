@@ -136,7 +136,7 @@ def _planned_mode(lane: Lane, m: Moment) -> LaneMode | None:
 
 
 def plan_changed(site: Site, event: PlanChanged, m: Moment) -> None:
-    """Apply a new plan: lanes that stay keep their state, none that comes or goes moves a relay on its own."""
+    """Apply a new plan: lanes that stay keep their state, and a new lane moves no relay."""
     plan = event.plan
     site.plan = m.plan = plan
     for name in [name for name in site.turnstiles if name not in plan.lanes]:
@@ -167,6 +167,10 @@ def _replan(lane: Turnstile, plan: Plan, m: Moment) -> None:
         for beam in _BEAMS:
             lane.contacts[beam] = False
             lane.trouble(beam.value, None, m)
+        if lane.state in (LaneState.PASSING, LaneState.HELD, LaneState.OBSTRUCTED) and lane.grant is not None:
+            # Nothing will tell any more that the person has passed.
+            lane.trouble("plan", "the beams left the plan while somebody was passing", m)
+            lane.trouble("plan", None, m)
         lane.settle(m)
 
 

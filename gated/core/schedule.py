@@ -25,7 +25,7 @@ def local_time(utc: datetime, zone: tzinfo | None) -> datetime:
 
 
 def spans_on(schedule: Schedule, day: date, holidays: Container[date]) -> tuple[tuple[time, time], ...]:
-    """The spans that start on `day`: the holiday's where the calendar has the day and the schedule minds it."""
+    """The spans that start on `day`: the holiday's, where it is one and the schedule minds it."""
     if schedule.holidays is not None and day in holidays:
         return schedule.holidays
     return schedule.weekly.get(day.weekday(), ())

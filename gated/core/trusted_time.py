@@ -54,7 +54,7 @@ class TrustedTime:
         self._anchor: tuple[datetime, float] | None = None  # the first clock trusted, or the last vouched for
 
     def judge(self, utc: datetime, monotonic: float, synchronised: bool) -> TimeVerdict:
-        """What to make of the clock's `utc` at `monotonic` seconds; `synchronised`: a service vouches for it."""
+        """What to make of a clock that says `utc` at `monotonic` s; `synchronised`: a service vouches."""
         floor = self._raise_by_progress(monotonic)
         state = self._state(utc, monotonic, synchronised)
         if state is TimeState.SYNCHRONISED:

@@ -63,14 +63,9 @@ class Turnstile:
     @property
     def view(self) -> LaneView:
         """The lane as shown to people."""
-        words = [*self.causes, *self.troubles.values()]
-        return LaneView(
-            self.plan.id,
-            self.state,
-            self.mode,
-            self.grant.direction if self.grant else None,
-            "; ".join(words),
-        )
+        reason = "; ".join([*self.causes, *self.troubles.values()])
+        direction = self.grant.direction if self.grant else None
+        return LaneView(self.plan.id, self.state, self.mode, direction, reason)
 
     def busy(self, with_person: bool = True) -> bool:
         """Whether a grant is pending, or (`with_person`) somebody is in the lane without one."""
