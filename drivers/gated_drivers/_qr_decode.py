@@ -85,8 +85,8 @@ class _Doubt:
 
     @property
     def due(self) -> bool:
-        """Climb at the 1st, 2nd, 4th, 8th ... sight, then every RARELY-th."""
-        return self.seen & (self.seen - 1) == 0 or self.seen % RARELY == 0
+        """Climb at the 1st, 4th, 8th, 16th ... sight (the 2nd is for the other half), then every RARELY-th."""
+        return self.seen != 2 and (self.seen & (self.seen - 1) == 0 or self.seen % RARELY == 0)
 
 
 class Zxing:
@@ -129,14 +129,13 @@ class Zxing:
 
     def _chosen(self, doubtful: tuple[Code, ...]) -> tuple[Step, ...]:
         """Which steps this frame is worth."""
-        due = self._doubt(doubtful)
-        if self._rest:
-            rest, self._rest = self._rest, ()
-            return rest
-        if due:
+        if self._doubt(doubtful):
             self._rest = STEPS[HALF:]
             self._spread_from = self._frame + len(STEPS) * SPREAD
             return STEPS[:HALF]
+        if self._rest:
+            rest, self._rest = self._rest, ()
+            return rest
         chosen = []
         if self._loyal is not None and self._frame <= self._loyal[1]:
             chosen.append(self._loyal[0])

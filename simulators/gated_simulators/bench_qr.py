@@ -122,8 +122,9 @@ def _readers() -> dict[str, Callable[[Grey], set[bytes]]]:
 def _pattern(content: bytes) -> re.Pattern[bytes]:
     """What a stated content matches: "?" is a character that was lost when the index was written, and
     line ends are written this way or that."""
-    parts = [b".{1,3}" if c == b"?" else re.escape(c) for c in re.findall(rb"\s+|.", content.strip())]
-    return re.compile(b"".join(rb"\s+" if p.lstrip(b"\\").isspace() else p for p in parts), re.DOTALL)
+    parts = re.findall(rb"\s+|.", content.strip())
+    regex = (rb"\s+" if p.isspace() else b".{1,3}" if p == b"?" else re.escape(p) for p in parts)
+    return re.compile(b"".join(regex), re.DOTALL)
 
 
 def _differs(found: set[bytes], shot: Shot) -> bool:
@@ -169,7 +170,8 @@ def measure(photos: Path | None = None) -> dict[str, Any]:
     `qr_read_rate`: the share of pictures with a code of which something was read. `qr_frame_ms`: CPU per
     frame, `_hit` where that reader read and `_miss` where it did not. `qr_differs`: names of pictures
     whose content was read otherwise than the index says. `qr_nocode_reads`: frames of the set without
-    codes in which a code was read, split by whether a plain rival reads the same one (then there is a code).
+    codes in which a code was read, split by whether a rival read the same content in one of them (then
+    there is a code after all).
     """
     cv2.setNumThreads(1)
     readers = _readers()
@@ -192,7 +194,8 @@ def measure(photos: Path | None = None) -> dict[str, Any]:
     rivals = {
         name: set().union(*(v for k, v in found.items() if k != "ours")) for name, found in seen.items()
     }
-    confirmed = [name for name in read_by_ours if seen[name]["ours"] & rivals[name]]
+    known = set().union(*rivals.values())
+    confirmed = [name for name in read_by_ours if seen[name]["ours"] <= known]
     empty = [s for s in without if not seen[s.name]["ours"] and not rivals[s.name]]
     return {
         "qr_source": "photographs" if photos else "generated",
