@@ -59,6 +59,11 @@ class LaneWiring:
     lamps: Mapping[Lamp, Coil] = field(default_factory=dict)
     contacts: Mapping[LaneContact, Input] = field(default_factory=dict)
 
+    @property
+    def coils(self) -> tuple[Coil, ...]:
+        """Every coil of the lane."""
+        return (*self.release.values(), *self.lamps.values())
+
 
 class Wiring:
     """The wires of every lane, asked from both ends."""
@@ -85,12 +90,14 @@ class Wiring:
         wiring = self.lanes.get(lane, LaneWiring())
         return _by_device((coil, lamp in LIT[signal]) for lamp, coil in wiring.lamps.items())
 
-    def secured(self, lane: str, observed: Mapping[str, Mapping[int, bool]]) -> bool:
-        """False when a release coil of the lane was observed in its released state."""
-        wiring = self.lanes.get(lane, LaneWiring())
-        return not any(
-            observed.get(coil.device, {}).get(coil.channel, not coil.when) == coil.when
-            for coil in wiring.release.values()
+    def abandoned(self, other: Wiring) -> dict[str, Coils]:
+        """By device, the coils that have no place in `other`, secured or off as they are wired here."""
+        kept = {(coil.device, coil.channel) for wiring in other.lanes.values() for coil in wiring.coils}
+        return _by_device(
+            (coil, False)
+            for wiring in self.lanes.values()
+            for coil in wiring.coils
+            if (coil.device, coil.channel) not in kept
         )
 
     def contact(

@@ -1,8 +1,8 @@
 """Grey frame in, codes out: the two decoders and when the retry ladder is climbed.
 
-Reading every frame ten ways would make an idle camera ten times as dear. So the ladder is climbed
-whole only where the decoder saw a code that it could not read, and a place where that keeps failing
-is tried ever more rarely; otherwise one step is taken every few frames.
+Reading every frame ten ways would make an idle camera twenty times as dear. So the ladder is climbed
+only where the decoder saw a code that it could not read, in two halves on two frames, and a place
+where that keeps failing is tried ever more rarely; otherwise one step is taken every few frames.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import zxingcpp
 
 from gated_drivers._qr_ladder import STEPS, Grey, Step
 
-SPREAD = 4  # frames between two steps while nothing is seen
+SPREAD = 5  # frames between two steps while nothing is seen
+HALF = 6  # steps of a climb taken at once; the others on the next frame: no frame costs more than zbar
 LOYALTY = 30  # frames for which the step that read last is tried first
 REMEMBER = 60  # frames after which a doubtful place is forgotten
 RARELY = 64  # frames between two climbs for a doubtful place that never reads
@@ -84,8 +85,8 @@ class _Doubt:
 
     @property
     def due(self) -> bool:
-        """Climb at the 1st, 2nd, 4th, 8th ... sight, then every RARELY-th."""
-        return self.seen & (self.seen - 1) == 0 or self.seen % RARELY == 0
+        """Climb at the 1st, 4th, 8th, 16th ... sight (the 2nd is for the other half), then every RARELY-th."""
+        return self.seen != 2 and (self.seen & (self.seen - 1) == 0 or self.seen % RARELY == 0)
 
 
 class Zxing:
@@ -94,6 +95,8 @@ class Zxing:
     def __init__(self) -> None:
         self._frame = 0
         self._next = 0  # the step that is next in the spread
+        self._rest: tuple[Step, ...] = ()  # the second half of a climb
+        self._spread_from = 0  # the frame from which steps are spread again: a climb took them all
         self._loyal: tuple[Step, int] | None = None  # the step that read last, and until which frame
         self._doubts: list[_Doubt] = []
 
@@ -102,6 +105,7 @@ class Zxing:
         self._frame += 1
         sight = self.bare(grey)
         if sight.codes:
+            self._rest = ()
             return sight
         return Sight(self._climb(grey, self._chosen(sight.doubtful)), sight.doubtful)
 
@@ -119,23 +123,29 @@ class Zxing:
             codes = _zxing(step.prepare(grey), step.binarizer).codes
             if codes:
                 self._loyal = (step, self._frame + LOYALTY)
+                self._rest = ()
                 return codes
         return ()
 
-    def _chosen(self, doubtful: tuple[Code, ...]) -> list[Step]:
+    def _chosen(self, doubtful: tuple[Code, ...]) -> tuple[Step, ...]:
         """Which steps this frame is worth."""
         if self._doubt(doubtful):
-            return list(STEPS)
+            self._rest = STEPS[HALF:]
+            self._spread_from = self._frame + len(STEPS) * SPREAD
+            return STEPS[:HALF]
+        if self._rest:
+            rest, self._rest = self._rest, ()
+            return rest
         chosen = []
         if self._loyal is not None and self._frame <= self._loyal[1]:
             chosen.append(self._loyal[0])
-        if self._frame % SPREAD == 0:
+        if self._frame >= self._spread_from and self._frame % SPREAD == 0:
             chosen.append(STEPS[self._next % len(STEPS)])
             self._next += 1
-        return chosen
+        return tuple(chosen)
 
     def _doubt(self, doubtful: tuple[Code, ...]) -> bool:
-        """Remember doubtful places; True when one of them is due for the whole ladder.
+        """Remember doubtful places; True when one of them is due for the ladder.
 
         A poster that looks like a code stays where it is and is soon left alone; a code in a hand moves.
         """

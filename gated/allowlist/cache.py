@@ -126,12 +126,13 @@ class Cache:
         return found
 
     def swap(self) -> int:
-        """Use the list that lies at the path now; return its rows.
+        """Use the list that lies at the path now, and the deny entries; return its rows.
 
         The new one is opened and warmed beside the old one; lookups wait for the exchange of one reference.
         Takes milliseconds: call it from a worker thread. Raises StoreError, and the old list stays.
         """
         fresh = self._open()
+        self._denied.reload()
         with self._lock:
             old, self._list = self._list, fresh
         if old is not None:

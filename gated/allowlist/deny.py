@@ -22,9 +22,17 @@ class DenyStore:
         self._path = path
         self._lock = threading.Lock()
         self.entries: set[bytes] = set()
-        if path.exists():
-            with closing(open_database(path, _SCHEMA)) as database:
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the entries again. Raises StoreError, and those in force stay."""
+        if not self._path.exists():
+            return
+        try:
+            with self._lock, closing(open_database(self._path, _SCHEMA)) as database:
                 self.entries = {bytes(row[0]) for row in database.execute("SELECT id FROM deny")}
+        except sqlite3.Error as error:
+            raise StoreError(f"{self._path}: cannot be read: {error}") from error
 
     def add(self, identifier: bytes, why: str) -> None:
         """Deny from this moment; durable on return.

@@ -22,6 +22,7 @@ from gated.core.model import AccessRights
 from gated.durable import leave_to_owner, make_directory, replace
 from gated.errors import InputError, StoreError
 
+EVERYWHERE = AccessRights(frozenset({"*"}))
 SHOWN = 100  # problems spelled out; the rest are counted
 READERS = {"csv": read_csv, "jsonl": read_jsonl}
 
@@ -42,7 +43,7 @@ class Entry:
 
     technology: str
     identifier: bytes = field(repr=False)
-    rights: AccessRights = AccessRights(frozenset({"*"}))
+    rights: AccessRights = EVERYWHERE
     denied: bool = False
 
 

@@ -1,7 +1,8 @@
-"""Log lines and notifications, said aside: in a thread, so that a full pipe or a busy manager stops nobody."""
+"""Log lines and notifications, said aside: in a thread, so that a full pipe stops nobody."""
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -22,10 +23,8 @@ class Aside:
 
     def say(self, call: Callable[[], None]) -> None:
         """Have `call` made soon; dropped when too many are waiting."""
-        try:
+        with contextlib.suppress(queue.Full):
             self._calls.put_nowait(call)
-        except queue.Full:
-            pass
 
     def close(self, timeout_s: float = 1.0) -> None:
         """Make the calls that wait and end, within `timeout_s`."""
@@ -37,7 +36,5 @@ class Aside:
 
     def _run(self) -> None:
         while (call := self._calls.get()) is not None:
-            try:
+            with contextlib.suppress(OSError):  # nobody reads what we say; the trail on disk has it
                 call()
-            except OSError:
-                pass  # nobody reads what we say; the trail on disk has it

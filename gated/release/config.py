@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, Field
 
@@ -45,16 +44,10 @@ class _Input(Settings):
     enabled: bool = True
 
 
-class _OpenFeedback(Settings):
+class _Sensor(Settings):
     device: str
     channel: Annotated[int, Field(ge=0)]
-    closed: Literal["open", "shut"]
-
-
-class _LaneClear(Settings):
-    device: str
-    channel: Annotated[int, Field(ge=0)]
-    closed: Literal["clear", "occupied"]
+    closed: Literal["open", "shut", "clear", "occupied"]
 
 
 class _Output(Settings):
@@ -62,20 +55,21 @@ class _Output(Settings):
     device: str
     channel: Annotated[int, Field(ge=0)]
     energised: Literal["may_shut", "open"]
-    open_feedback: _OpenFeedback | None = None
-    lane_clear: _LaneClear | None = None
+    open_feedback: _Sensor | None = None
+    lane_clear: _Sensor | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+SENSES = {"open_feedback": ("open", "shut"), "lane_clear": ("clear", "occupied")}
+
+
+class Device(NamedTuple):
     """A configured device: its driver and its own settings."""
 
     driver: Driver
     settings: Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Wire:
+class Wire(NamedTuple):
     """A contact: what it tells of (an input or a lane), and what `closed` means for that."""
 
     kind: Literal["input", "open", "clear"]
@@ -83,8 +77,7 @@ class Wire:
     closed_means: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Coil:
+class Coil(NamedTuple):
     """A relay output: the lane it releases, and whether energising opens."""
 
     lane: str
@@ -95,9 +88,8 @@ Line = tuple[str, int]
 """A device's name and a channel of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseConfig:
-    """Everything `gated-release` was told, checked. Paths are absolute or relative to the working directory."""
+class ReleaseConfig(NamedTuple):
+    """Everything `gated-release` was told, checked. Paths are relative to the working directory."""
 
     source: Path
     state_dir: Path
@@ -110,16 +102,17 @@ class ReleaseConfig:
     warnings: tuple[str, ...]
 
 
-@dataclass
 class _Draft:
     """What is known while checking, and every problem found."""
 
-    base: Path
-    problems: list[str] = field(default_factory=list)
-    devices: dict[str, Device] = field(default_factory=dict)
-    owners: dict[tuple[str, int, Kind], str] = field(default_factory=dict)
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.problems: list[str] = []
+        self.devices: dict[str, Device] = {}
+        self.owners: dict[tuple[str, int, Kind], str] = {}
 
     def model(self, model: type[M], tables: Any, at: str) -> M | None:
+        """Validate the tables; None, and the problems kept, where they are not good."""
         found, problems = check(model, tables, at)
         self.problems += problems
         return found
@@ -232,9 +225,13 @@ def _channels(settings: Settings) -> set[int] | None:
 def _check_output(draft: _Draft, known: set[str], name: str, output: _Output) -> None:
     at = f"outputs.{name}"
     _line(draft, known, at, (output.device, output.channel), Kind.RELAY)
-    for key, wire in (("open_feedback", output.open_feedback), ("lane_clear", output.lane_clear)):
-        if wire is not None:
-            _line(draft, known, f"{at}.{key}", (wire.device, wire.channel), Kind.CONTACT)
+    for key, sensor in (("open_feedback", output.open_feedback), ("lane_clear", output.lane_clear)):
+        if sensor is None:
+            continue
+        _line(draft, known, f"{at}.{key}", (sensor.device, sensor.channel), Kind.CONTACT)
+        if sensor.closed not in SENSES[key]:
+            allowed = " or ".join(repr(word) for word in SENSES[key])
+            draft.problems.append(f"{at}.{key}.closed: should be {allowed} (found {sensor.closed!r})")
 
 
 def _check_input(draft: _Draft, known: set[str], lanes: list[str] | None, name: str, entry: _Input) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from gated import jsonlines
 from gated.errors import RequestRefused
 from gated.release.engine import Release
+from gated.release.picture import picture
 from gated.release.words import Refused, ResetRequested
 
 HEARTBEAT_S = 1.0
@@ -41,7 +42,7 @@ class Desk:
         """Answer one request. Raises RequestRefused."""
         match request:
             case {"do": "status"}:
-                return self._release.snapshot().to_json()
+                return picture(self._release).to_json()
             case {"do": "watch"}:
                 if self._watchers >= WATCHERS:
                     raise RequestRefused(f"{WATCHERS} are watching already")
@@ -56,12 +57,12 @@ class Desk:
                 )
 
     async def _watch(self) -> AsyncIterator[dict[str, Any]]:
-        """The state now, at each change, and once a second. A slow reader misses states, and holds up nobody."""
+        """The state now, at each change, and once a second; a slow reader misses some, and delays nobody."""
         self._watchers += 1
         try:
             while True:
                 changed = self._release.changed
-                yield self._release.snapshot().to_json()
+                yield picture(self._release).to_json()
                 try:
                     async with asyncio.timeout(HEARTBEAT_S):
                         await changed.wait()
@@ -76,4 +77,4 @@ class Desk:
         refused = [reason for effect in effects if isinstance(effect, Refused) for reason in effect.reasons]
         if refused:
             raise RequestRefused("reset refused: " + "; ".join(refused))
-        return {"recorded": recorded, "state": self._release.snapshot().to_json()}
+        return {"recorded": recorded, "state": picture(self._release).to_json()}

@@ -7,7 +7,9 @@ until it succeeds; nothing that drives an output ever waits for it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
+import functools
 import os
 import threading
 from collections import deque
@@ -21,7 +23,7 @@ RETRY_S = 2.0
 PENDING = 10_000  # records kept in memory while the disk refuses; beyond it the oldest go
 
 Report = Callable[[str, str | None], None]
-"""Called in the event loop with what failed ("latch", "trail") and the sentence, or None when it works again."""
+"""Called in the event loop with what failed ("latch", "trail") and a sentence, or None when it works."""
 
 
 class Disk:
@@ -88,8 +90,8 @@ class Disk:
                 self._records.clear()
                 waiting, self._waiting = self._waiting, []
                 closing = self._closing
-            good = self._try("latch", lambda: self._put_latch(data))
-            good &= self._try("trail", lambda: self._append(records))
+            good = self._try("latch", functools.partial(self._put_latch, data))
+            good &= self._try("trail", functools.partial(self._append, records))
             for future in waiting:
                 self._tell(_resolve, future, good)
             if closing:
@@ -137,10 +139,8 @@ class Disk:
         return True
 
     def _tell(self, call: Callable[..., None], *args: object) -> None:
-        try:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(call, *args)
-        except RuntimeError:
-            pass  # the loop has ended
 
 
 def _resolve(future: asyncio.Future[bool], good: bool) -> None:

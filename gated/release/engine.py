@@ -23,8 +23,6 @@ from gated.release.config import ReleaseConfig, Wire
 from gated.release.disk import TRAIL, Disk
 from gated.release.machine import Machine
 from gated.release.outputs import OutputBoard
-from gated.release.picture import picture
-from gated.release.state import ReleaseState
 from gated.release.words import (
     Audit,
     ClearSeen,
@@ -114,6 +112,11 @@ class Release:
                 )  # before the first record, so that it never seems gone
         elif found:
             self.feed(LatchRestored(found))
+
+    def run_devices(self) -> list[asyncio.Task[None]]:
+        """Start serving every device, the outputs first."""
+        devices: list[tuple[str, Device[Any]]] = [*self.outputs.items(), *self.inputs.items()]
+        return [asyncio.create_task(device.run(), name=name) for name, device in devices]
 
     @property
     def armed(self) -> bool:
@@ -255,7 +258,8 @@ class Release:
     def check(self) -> str | None:
         """What is stuck, or None when every loop goes on; gives up a polled board that went silent."""
         at = time.monotonic()
-        for name, device in (*self.inputs.items(), *self.outputs.items()):
+        devices: list[tuple[str, Device[Any]]] = [*self.inputs.items(), *self.outputs.items()]
+        for name, device in devices:
             port = device.port
             if port is None:
                 if at - self._tried_at.get(name, at) > STUCK_S:
@@ -269,7 +273,7 @@ class Release:
                 device.lost(DriverFault(f"{name}: its inputs were not read for {STALE_S:g} s"))
         return None
 
-    def snapshot(self) -> ReleaseState:
-        """The whole state, as others see it."""
-        faults = (*self.machine.faults(), *self._faults.values())
-        return picture(self.machine, faults, self.notes, armed=self.armed, realtime=self.realtime)
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Everything that needs a person, one sentence each."""
+        return (*self.machine.faults(), *self._faults.values())

@@ -16,7 +16,6 @@ those still open stay open until the next reset.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from gated.release.words import (
     Audit,
@@ -119,11 +118,11 @@ class Machine:
             case InputSeen(name, active):
                 self._input_seen(name, active, now, after)
             case FeedbackSeen(name, is_open):
-                self.lanes[name] = replace(self.lanes[name], is_open=is_open)
+                self.lanes[name] = self.lanes[name]._replace(is_open=is_open)
             case ClearSeen(name, clear):
-                self.lanes[name] = replace(self.lanes[name], clear=clear)
+                self.lanes[name] = self.lanes[name]._replace(clear=clear)
             case OutputDriven(name, driven):
-                self.lanes[name] = replace(self.lanes[name], driven=driven)
+                self.lanes[name] = self.lanes[name]._replace(driven=driven)
             case ResetRequested():
                 self._reset(event, now, after)
             case LatchRestored(latched):
@@ -142,7 +141,7 @@ class Machine:
         old = self.inputs[name]
         if active is None:
             since = now.monotonic if old.active is not None else old.since
-            self.inputs[name] = replace(old, active=None, since=since)
+            self.inputs[name] = old._replace(active=None, since=since)
             return
         self.inputs[name] = InputState(active, True, now.monotonic)
         if old.faulted:
@@ -213,7 +212,7 @@ class Machine:
         return state.since + (times.fault_after_s if state.seen else times.start_within_s)
 
     def _input_fault(self, name: str, state: InputState, after: list[Effect]) -> None:
-        self.inputs[name] = replace(state, faulted=True)
+        self.inputs[name] = state._replace(faulted=True)
         opens = self.plan.inputs[name].open_on_fault
         text = f"input {name} cannot be read; " + ("its lanes open" if opens else "outputs hold")
         after.append(Audit("input_fault", text, 3, {"input": name}))
@@ -233,14 +232,14 @@ class Machine:
         held = self.open_lanes
         for name, lane in self.lanes.items():
             if name in held and lane.command is not Command.OPEN:
-                self.lanes[name] = replace(lane, command=Command.OPEN, driven=False)
+                self.lanes[name] = lane._replace(command=Command.OPEN, driven=False)
                 drive.append(Open(name))
 
     def _start(self, drive: list[Effect]) -> None:
         self.started = True
         for name, lane in self.lanes.items():
             if lane.command is Command.NONE:
-                self.lanes[name] = replace(lane, command=Command.MAY_SHUT, driven=False)
+                self.lanes[name] = lane._replace(command=Command.MAY_SHUT, driven=False)
                 drive.append(Secure(name))
 
     def _next_to_shut(self) -> str | None:
@@ -262,15 +261,15 @@ class Machine:
         if name is None or self.reset is None:
             return
         self.latched = {
-            source: replace(entry, lanes=entry.lanes - {name})
+            source: entry._replace(lanes=entry.lanes - {name})
             for source, entry in self.latched.items()
             if entry.lanes - {name}
         }
-        self.lanes[name] = replace(self.lanes[name], command=Command.MAY_SHUT, driven=False)
+        self.lanes[name] = self.lanes[name]._replace(command=Command.MAY_SHUT, driven=False)
         drive.append(Secure(name))
         detail = {"lane": name, "by": self.reset.by}
         after += [WriteLatch(), Audit("relocked", f"{name} may be shut again", 5, detail)]
-        self.reset = replace(self.reset, next_at=now.monotonic + self.plan.times.relock_interval_s)
+        self.reset = self.reset._replace(next_at=now.monotonic + self.plan.times.relock_interval_s)
         if not self.latched:
             self.reset = None
 
@@ -284,10 +283,10 @@ class Machine:
                 after.append(
                     Audit("open_confirmed", f"{name} is open or needs it no more", 5, {"lane": name})
                 )
-            self.lanes[name] = replace(lane, unconfirmed_since=None, by_hand=False)
+            self.lanes[name] = lane._replace(unconfirmed_since=None, by_hand=False)
         elif lane.unconfirmed_since is None:
-            self.lanes[name] = replace(lane, unconfirmed_since=now.monotonic)
+            self.lanes[name] = lane._replace(unconfirmed_since=now.monotonic)
         elif not lane.by_hand and now.monotonic >= lane.unconfirmed_since + self.plan.times.confirm_s:
-            self.lanes[name] = replace(lane, by_hand=True)
+            self.lanes[name] = lane._replace(by_hand=True)
             text = f"OPEN BY HAND: {name} was commanded to open and is not seen to be open"
             after.append(Audit("open_by_hand", text, 1, {"lane": name}))

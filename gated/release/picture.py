@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 
-from gated.release.machine import Machine
+from gated.release.engine import Release
 from gated.release.state import CauseReport, InputReport, LaneReport, ReleaseState
 
 
-def picture(
-    machine: Machine, faults: tuple[str, ...], notes: tuple[str, ...], *, armed: bool, realtime: bool
-) -> ReleaseState:
-    """The whole state as others see it; `faults` and `notes` come from the process around the machine."""
+def picture(release: Release) -> ReleaseState:
+    """The whole state as others see it."""
+    machine = release.machine
     inputs = machine.plan.inputs
     causes = {
         lane: tuple(sorted({str(s.cause) for s, entry in machine.latched.items() if lane in entry.lanes}))
@@ -29,9 +28,9 @@ def picture(
             CauseReport(source.input, str(source.cause), machine.active(source), entry.at)
             for source, entry in machine.latched.items()
         ),
-        faults=faults,
-        armed=armed,
-        realtime=realtime,
+        faults=release.faults,
+        armed=release.armed,
+        realtime=release.realtime,
         inputs={
             name: InputReport(
                 str(inputs[name].cause),
@@ -40,7 +39,7 @@ def picture(
             )
             for name, state in machine.inputs.items()
         },
-        notes=notes,
+        notes=release.notes,
         reset_by=machine.reset.by if machine.reset else "",
         pid=os.getpid(),
     )

@@ -16,7 +16,9 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 import argparse  # noqa: E402
 import asyncio  # noqa: E402
+import contextlib  # noqa: E402
 import fcntl  # noqa: E402
+import functools  # noqa: E402
 import signal  # noqa: E402
 import threading  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -27,7 +29,6 @@ from gated.notify import notify, watchdog_s  # noqa: E402
 from gated.release import realtime  # noqa: E402
 from gated.release.aside import Aside  # noqa: E402
 from gated.release.config import ReleaseConfig, load  # noqa: E402
-from gated.release.desk import Desk  # noqa: E402
 from gated.release.engine import Release  # noqa: E402
 from gated.release.words import Audit  # noqa: E402
 
@@ -35,6 +36,7 @@ DEFAULT_CONFIG = "/etc/gated/release.toml"
 LOCK = "lock"
 STOP_S = 5.0  # the longest that the drivers may take to leave their outputs at rest
 KEEPER_S = 1.0
+ARM_FIRST_S = 1.0
 STACK_BYTES = 512 * 1024  # of a thread: locked memory is resident, and the usual 8 MiB would be too
 
 
@@ -51,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
         if args.check:
             return _say_checked(config)
         threading.stack_size(STACK_BYTES)
-        held, trouble = hold(config.state_dir)
+        _held, trouble = hold(config.state_dir)
         return asyncio.run(_run(config, trouble))
     except (GatedError, ConfigError) as error:
         print(error, file=sys.stderr)
@@ -117,16 +119,13 @@ async def _run(config: ReleaseConfig, lock_trouble: str | None) -> int:
     release = Release(config, Log("gated-release"), aside, fail)
     release.realtime = refusal is None
     release.restore()
-    devices = [
-        asyncio.create_task(device.run(), name=name)
-        for name, device in (*release.outputs.items(), *release.inputs.items())
-    ]
+    devices = release.run_devices()
     aside.start()
     release.disk.start()
     release.show("lock", lock_trouble)
     release.notes += tuple(filter(None, [refusal]))
     others = [
-        asyncio.create_task(Desk(release).serve(), name="desk"),
+        asyncio.create_task(_serve(release), name="desk"),
         asyncio.create_task(_keep(release, aside), name="keeper"),
     ]
     for task in (*devices, *others):
@@ -141,6 +140,19 @@ async def _run(config: ReleaseConfig, lock_trouble: str | None) -> int:
     await release.disk.close()
     aside.close()
     return 1 if failed else 0
+
+
+async def _serve(release: Release) -> None:
+    """Answer at the socket; once armed, or after ARM_FIRST_S, because its imports would delay arming."""
+    deadline = asyncio.get_running_loop().time() + ARM_FIRST_S
+    while not release.armed and asyncio.get_running_loop().time() < deadline:
+        changed = release.changed
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                await changed.wait()
+    from gated.release.desk import Desk
+
+    await Desk(release).serve()
 
 
 async def _stop(devices: list[asyncio.Task[None]], others: list[asyncio.Task[None]]) -> None:
@@ -170,14 +182,12 @@ async def _keep(release: Release, aside: Aside) -> None:
             told = words
             lines.append(f"STATUS={words}")
         if lines:
-            aside.say(lambda lines=lines: notify(*lines))
-        try:
+            aside.say(functools.partial(notify, *lines))
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(period):
                 await changed.wait()
                 if ready:
                     await asyncio.sleep(period)
-        except TimeoutError:
-            pass
 
 
 def _settle(release: Release) -> None:
@@ -189,11 +199,11 @@ def _settle(release: Release) -> None:
 
 
 def _status(release: Release) -> str:
-    state = release.snapshot()
-    words = [state.phase if state.armed else f"{state.phase}, not armed"]
-    if state.open_lanes:
-        words.append(f"open: {', '.join(sorted(state.open_lanes))}")
-    return "; ".join([*words, *state.faults])
+    phase = str(release.machine.phase)
+    words = [phase if release.armed else f"{phase}, not armed"]
+    if held := release.machine.open_lanes:
+        words.append(f"open: {', '.join(sorted(held))}")
+    return "; ".join([*words, *release.faults])
 
 
 if __name__ == "__main__":
