@@ -11,6 +11,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ STOP_S = 8.0
 """How long a process may take to stop when asked, seconds; then it is killed, and that is a fault."""
 GRACE_S = 1.0
 """How long children may outlive the process that started them, seconds."""
+POLL_S = 0.02
 PR_SET_PDEATHSIG = 1
 
 
@@ -139,12 +141,12 @@ class Processes:
 
 async def _gone(group: int) -> bool:
     """Whether a process group is gone within a moment: children go after their parent."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(GRACE_S):
-            while _alive(group):
-                await asyncio.sleep(0.02)
-            return True
-    return False
+    until = time.monotonic() + GRACE_S
+    while _alive(group):
+        if time.monotonic() > until:
+            return False
+        await asyncio.sleep(POLL_S)
+    return True
 
 
 def _alive(group: int) -> bool:

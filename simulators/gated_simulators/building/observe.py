@@ -112,6 +112,8 @@ async def _follow_journal(wiring: Wiring, sightings: Sightings) -> None:
             *command,
             "events",
             "--follow",
+            "--since",
+            str(known),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
