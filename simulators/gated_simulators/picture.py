@@ -118,9 +118,12 @@ def picture(
     parts: list[RenderableType] = [
         _alarms(sim, release),
         Columns([_lane(name, lane, gated) for name, lane in sim["lanes"].items()]),
-        Columns([_devices(sim, gated), Panel(_decisions(journal), title="journal", border_style="dim")]),
+        *(Text(text, style, no_wrap=True, overflow="ellipsis") for text, style in lines),
     ]
-    parts += [Text(text, style) for text, style in lines]
     if typed is not None:
         parts.append(Text.assemble(("> ", "bold"), typed, ("▏", "blink"), ("   help lists the words", "dim")))
+    # What may be cut off on a low terminal comes last.
+    parts.append(
+        Columns([_devices(sim, gated), Panel(_decisions(journal), title="journal", border_style="dim")])
+    )
     return Group(*parts)

@@ -31,8 +31,9 @@ from gated_simulators.table import line
 T = TypeVar("T")
 
 REFRESH_S = 0.2
-LINES = 12
+LINES = 30
 DECISIONS = 8
+OTHER_ROWS = 21  # of the picture, under and over the lines
 
 
 class Show:
@@ -90,7 +91,9 @@ class Show:
         sim = await client.ask(wiring.site, "status")
         gated = await _ask(wiring.control_socket)
         release = await _ask(wiring.release_socket)
-        return picture(sim, gated, release, sightings.journal[-DECISIONS:], list(self._lines), self._typed)
+        room = max(3, self._console.height - OTHER_ROWS)
+        lines = list(self._lines)[-room:]
+        return picture(sim, gated, release, sightings.journal[-DECISIONS:], lines, self._typed)
 
     # -- typed commands ------------------------------------------------------------------------------------
 

@@ -17,6 +17,8 @@ from gated_simulators.building.turnstile import Person
 
 HOLD_S = 4.0
 """How long somebody holds up a card or a code that nothing answers, seconds."""
+AWAY_S = 0.8
+"""How long a hand is away between two cards or codes, seconds; in less a reader sees one held card."""
 FAMILIES = {"card": "reader_nfcpy", "code": "reader_qr_camera"}
 
 
@@ -27,6 +29,7 @@ class Acts:
         self._building = building
         self._people = people
         self._going: dict[str, asyncio.Task[None]] = {}  # what is held up, by reader
+        self._away_since: dict[str, float] = {}
 
     async def handle(self, request: dict[str, Any], peer: jsonlines.Peer) -> Any:
         """Answer a request of the socket; the verbs are those of `commands`, and status and watch."""
@@ -77,6 +80,8 @@ class Acts:
             if before is not None:
                 before.cancel()
                 await asyncio.gather(before, return_exceptions=True)
+            away_s = time.monotonic() - self._away_since.get(reader, 0.0)
+            await asyncio.sleep(max(0.0, AWAY_S - away_s))
             lane.answered.clear()
             show()
             try:
@@ -86,6 +91,7 @@ class Acts:
                 pass
             finally:
                 remove()
+                self._away_since[reader] = time.monotonic()
 
         self._going[reader] = asyncio.create_task(held(self._going.get(reader)))
 

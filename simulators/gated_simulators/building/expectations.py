@@ -232,7 +232,9 @@ async def _same_process(expect: Expect, look: Look) -> tuple[bool, str]:
 
 
 async def _exit(expect: Expect, look: Look) -> tuple[bool, str]:
-    return look.exit_status == expect.exit, str(look.exit_status)
+    first = next(iter(look.answer.strip().splitlines()), "")[:100]
+    text = "done" if look.exit_status == 0 else f"refused ({look.exit_status}): {first}"
+    return look.exit_status == expect.exit, text
 
 
 async def _says(expect: Expect, look: Look) -> tuple[bool, str]:

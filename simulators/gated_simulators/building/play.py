@@ -90,8 +90,9 @@ class Player:
         for expect in step.expect:
             began = time.monotonic()
             held, observed = await meet(expect, look)
-            after = f" after {time.monotonic() - began:.2f} s" if not expect.never else ""
-            self._settle(Row(part, doing, expect.sentence(), observed + (after if held else ""), held))
+            if held and expect.waits:
+                observed += f" after {time.monotonic() - began:.2f} s"
+            self._settle(Row(part, doing, expect.sentence(), observed, held))
 
     def _settle(self, row: Row) -> None:
         self.rows.append(row)

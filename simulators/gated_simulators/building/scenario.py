@@ -108,6 +108,12 @@ class Expect(BaseModel):
         """Which of the subjects this expectation is about."""
         return next(name for name in (*STATES, *EVENTS, *OTHERS) if getattr(self, name) is not None)
 
+    @property
+    def waits(self) -> bool:
+        """Whether it is met by waiting for something, so that the time it took is worth telling."""
+        timeless = ("exit", "says", "same_process", "unmoved", "relocked")
+        return not self.never and self.subject not in timeless
+
     @model_validator(mode="after")
     def _one_subject(self) -> Expect:
         names = [name for name in (*STATES, *EVENTS, *OTHERS) if getattr(self, name) is not None]
