@@ -44,6 +44,7 @@ from gated.core.events import (
     RedemptionAnswered,
     RedemptionOutcome,
 )
+from gated.core.lane import LaneState
 from gated.core.model import Direction, Signal
 from gated.core.site import Site
 from gated.errors import DriverFault, GatedError
@@ -157,6 +158,10 @@ class Runtime:
         self.handle(event)
         self._settle()
 
+    @property
+    def _held_open(self) -> frozenset[str]:
+        return self._emergency.open_lanes if self._emergency else frozenset()
+
     def _settle(self) -> None:
         """After a crash, secure each lane that a dead process may have left released.
 
@@ -165,10 +170,9 @@ class Runtime:
         """
         if self._emergency is None and self.config.release_socket is not None:
             return
-        held_open = self._emergency.open_lanes if self._emergency else frozenset()
-        for lane in sorted(self._unsettled - held_open):
+        for lane in sorted(self._unsettled - self._held_open):
             boards = {coil.device for coil in self.wiring.lanes[lane].release.values()}
-            if boards <= self._working and self.site.lanes[lane].state == "secured":
+            if boards <= self._working and self.site.lanes[lane].state is LaneState.SECURED:
                 self.recorder.note(RecordKind.AUDIT, "lane_secured_after_crash", lane)
                 self._release(lane, frozenset(), None)
 
@@ -178,7 +182,7 @@ class Runtime:
         self.config, self.wiring = config, after
         for device in self._boards.keys() - config.devices.keys():
             del self._boards[device]
-        for device, coils in before.abandoned(after).items():
+        for device, coils in before.abandoned(after, self._held_open).items():
             board = self._boards.get(device, Board())
             board.command({c: rest for c, rest in coils.items() if board.commanded.get(c, rest) != rest})
         self._unsettled &= config.lanes.keys()

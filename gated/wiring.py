@@ -6,7 +6,7 @@ coil is energised and a contact closed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -90,14 +90,17 @@ class Wiring:
         wiring = self.lanes.get(lane, LaneWiring())
         return _by_device((coil, lamp in LIT[signal]) for lamp, coil in wiring.lamps.items())
 
-    def abandoned(self, other: Wiring) -> dict[str, Coils]:
-        """By device, the coils that have no place in `other`, secured or off as they are wired here."""
+    def abandoned(self, other: Wiring, held_open: Container[str]) -> dict[str, Coils]:
+        """By device, the coils that have no place in `other`, secured or off as they are wired here.
+
+        Those of lanes that an emergency holds open are left as they are.
+        """
         kept = {(coil.device, coil.channel) for wiring in other.lanes.values() for coil in wiring.coils}
         return _by_device(
             (coil, False)
-            for wiring in self.lanes.values()
+            for lane, wiring in self.lanes.items()
             for coil in wiring.coils
-            if (coil.device, coil.channel) not in kept
+            if lane not in held_open and (coil.device, coil.channel) not in kept
         )
 
     def contact(
