@@ -15,8 +15,6 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-import structlog
-
 from gated.boards import Board
 from gated.clock import Clock
 from gated.config import Config, DeviceConfig
@@ -49,12 +47,11 @@ from gated.core.model import Direction, Signal
 from gated.core.site import Site
 from gated.errors import DriverFault, GatedError
 from gated.latency import Latency
+from gated.logs import log
 from gated.ports import ContactBoard, Kind, Presentation, Reader
 from gated.recorder import Recorder
 from gated.state import State
 from gated.wiring import Wiring
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
