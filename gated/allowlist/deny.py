@@ -22,6 +22,7 @@ class DenyStore:
         self._path = path
         self._lock = threading.Lock()
         self.entries: set[bytes] = set()
+        self._unsaved: set[bytes] = set()  # in force, not on the disk (yet)
         self.reload()
 
     def reload(self) -> None:
@@ -30,7 +31,8 @@ class DenyStore:
             return
         try:
             with self._lock, closing(open_database(self._path, _SCHEMA)) as database:
-                self.entries = {bytes(row[0]) for row in database.execute("SELECT id FROM deny")}
+                saved = {bytes(row[0]) for row in database.execute("SELECT id FROM deny")}
+                self.entries = saved | self._unsaved
         except sqlite3.Error as error:
             raise StoreError(f"{self._path}: cannot be read: {error}") from error
 
@@ -39,12 +41,16 @@ class DenyStore:
 
         Raises StoreError when it could not be kept: it is then in force until the process ends.
         """
+        self._unsaved.add(identifier)
         self.entries.add(identifier)
         self._write("INSERT OR REPLACE INTO deny VALUES (?, ?, ?)", (identifier, int(time.time()), why))
+        self.entries.add(identifier)  # a reload in between replaced the set
+        self._unsaved.discard(identifier)
 
     def remove(self, identifier: bytes) -> bool:
         """Take a deny entry back, durably first; False when there was none. Raises StoreError."""
         removed = self._write("DELETE FROM deny WHERE id = ?", (identifier,))
+        self._unsaved.discard(identifier)
         self.entries.discard(identifier)
         return removed
 

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
+from operator import itemgetter
 from pathlib import Path
 
 from gated.allowlist.key import SiteKey
@@ -72,7 +73,9 @@ class _Problems:
         """Raises InputError when there are any."""
         if not self.count:
             return
-        lines = [f"{self._source}: line {line}: {text}" for line, text in sorted(self._shown)]
+        lines = [
+            f"{self._source}: line {line}: {text}" for line, text in sorted(self._shown, key=itemgetter(0))
+        ]
         if self.count > SHOWN:
             lines.append(f"{self._source}: and {self.count - SHOWN} more problems")
         raise InputError([*lines, f"{self._source}: nothing was loaded; the list in force is unchanged"])

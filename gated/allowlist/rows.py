@@ -98,7 +98,8 @@ def read_jsonl(path: Path, report: Report) -> Iterator[tuple[int, list[str]]]:
     try:
         with path.open(encoding="utf-8-sig") as file:
             for line, text in enumerate(file, 1):
-                if not text.strip():
+                text = text.strip()
+                if not text:
                     continue
                 try:
                     cells = _json_cells(json.loads(text))

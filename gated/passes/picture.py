@@ -17,6 +17,16 @@ def symbol(code: str) -> Any:
     return segno.make_qr(code, mode="alphanumeric", error="l", boost_error=True)
 
 
+def prepare(directory: Path | None) -> None:
+    """Find out early that no picture can be drawn, or none be written there. Raises GatedError."""
+    symbol("A")
+    try:
+        if directory is not None:
+            directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GatedError(f"{directory}: cannot be made: {error.strerror}") from error
+
+
 def modules(code: str) -> int:
     """How many modules the symbol has on a side, without its quiet zone."""
     return int(symbol(code).symbol_size(border=0)[0])
@@ -32,7 +42,6 @@ def save(code: str, directory: Path, name: str) -> tuple[Path, Path]:
     png, svg = directory / f"{name}.png", directory / f"{name}.svg"
     drawn = symbol(code)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
         drawn.save(str(png), scale=8, border=4)
         drawn.save(str(svg), scale=4, border=4)
     except OSError as error:

@@ -209,7 +209,7 @@ class Store:
         )
 
     async def purge(self, now: datetime, retention: timedelta = RETENTION) -> int:
-        """Forget passes whose day ended `retention` (at least 2 days) ago, and presence as old; return how many.
+        """Forget passes and presence `retention` (at least 2 days) after their day; return how many.
 
         To be called only while the time is trusted: a used pass that is forgotten too early could be used
         again. Raises StoreError.
