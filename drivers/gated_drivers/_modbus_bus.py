@@ -86,7 +86,8 @@ class Bus:
         try:
             if not await client.connect():
                 raise DriverFault(f"{self.port}: {why_not_open(self.port)}")
-            while True:
+            # Not for the cancelling alone: asyncio.wait_for, inside pymodbus, can swallow it (Python 3.11).
+            while self._fault is None:
                 await self._waiting.wait()
                 while self._commands or self._reads:
                     await self._carry_out((self._commands or self._reads).popleft(), client)

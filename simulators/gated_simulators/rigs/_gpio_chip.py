@@ -44,6 +44,18 @@ class Pin(MockPin):  # type: ignore[misc]
             self._check()
         super()._set_function(value)
 
+    def _set_pull(self, value: str) -> None:
+        super()._set_pull(value)
+        if (level := self.factory.wired.get(self.info.name)) is not None:  # a wire wins over a resistor
+            self.drive(level)
+
+    def drive(self, high: bool) -> None:
+        """Put the pin, an input, at a level from outside."""
+        if high:
+            self.drive_high()
+        else:
+            self.drive_low()
+
     def _set_state(self, value: float) -> None:
         self._check()
         super()._set_state(value)
@@ -56,6 +68,7 @@ class Chip(MockFactory):  # type: ignore[misc]
     def __init__(self, told: Callable[[str, bool], None]) -> None:
         super().__init__(pin_class=Pin)
         self.told = told
+        self.wired: dict[str, bool] = {}  # pins that something outside drives, and how
         self.lost = False
 
 
@@ -85,11 +98,9 @@ class GpioRig:
     def set_contact(self, channel: int, closed: bool) -> None:
         """Close or open a contact: the driver's pin goes to the level its wiring gives."""
         self.board.inputs[channel] = closed
-        pin = self._pin(self._names[channel])
-        if closed == (self._pull == "down"):
-            pin.drive_high()
-        else:
-            pin.drive_low()
+        level = closed == (self._pull == "down")
+        self._chip.wired[self._names[channel]] = level
+        self._pin(self._names[channel]).drive(level)
 
     def cut(self) -> None:
         """The chip stops answering."""
