@@ -85,7 +85,7 @@ class _Doubt:
 
     @property
     def due(self) -> bool:
-        """Climb at the 1st, 4th, 8th, 16th ... sight (the 2nd is for the other half), then every RARELY-th."""
+        """At the 1st, 4th, 8th, 16th ... sight (the 2nd is for the other half), then every RARELY-th."""
         return self.seen != 2 and (self.seen & (self.seen - 1) == 0 or self.seen % RARELY == 0)
 
 

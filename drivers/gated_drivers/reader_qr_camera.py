@@ -34,17 +34,18 @@ _PASSWORD = re.compile(r"(?<=://)[^/@]*@")
 
 
 class CameraSettings(Settings):
-    """A camera. `width`, `height` and `fps` are asked of a V4L2 device; `fps` is also the most frames
-    a second that are decoded, and the pace of a recording. All times are seconds."""
+    """Which camera it is and how it is read."""
 
-    source: str = Field(min_length=1, description="/dev/video0, http://, https://, rtsp:// or a file")
-    decoder: Literal["zxing", "zbar"] = "zxing"
-    width: int = Field(640, ge=160, le=4096)
-    height: int = Field(480, ge=120, le=2160)
-    fps: float = Field(15.0, gt=0, le=120)
-    stall_s: float = Field(2.0, ge=0.2, le=60)
-    absent_s: float = Field(1.0, ge=0.1, le=60)
-    open_s: float = Field(10.0, ge=0.5, le=120, description="deadline for the first frame")
+    source: str = Field(
+        min_length=1, description="/dev/video0, an http(s):// or rtsp(s):// stream, or a recording's file"
+    )
+    decoder: Literal["zxing", "zbar"] = Field("zxing", description="zbar is slower and not exact for binary")
+    width: int = Field(640, ge=160, le=4096, description="asked of a V4L2 device; pixels")
+    height: int = Field(480, ge=120, le=2160, description="asked of a V4L2 device; pixels")
+    fps: float = Field(15.0, gt=0, le=120, description="frames decoded a second at most; a recording's pace")
+    stall_s: float = Field(2.0, ge=0.2, le=60, description="without a frame for this long: a fault; seconds")
+    absent_s: float = Field(1.0, ge=0, le=60, description="a code away for this long counts again; seconds")
+    open_s: float = Field(10.0, ge=0.5, le=120, description="deadline for the first frame; seconds")
 
     @field_validator("source")
     @classmethod
@@ -55,7 +56,7 @@ class CameraSettings(Settings):
         return source
 
 
-class Camera(asyncio.Protocol):
+class Camera:
     """The daemon's end of a camera process; a Reader.
 
     `frames` counts decoded frames; `ignored` counts codes whose content is empty or over 512 bytes.
@@ -66,38 +67,34 @@ class Camera(asyncio.Protocol):
         self.ignored = 0
         self._settings = settings
         self._name = _PASSWORD.sub("***@", settings.source)
+        self._loop = asyncio.get_running_loop()
         self._receiver = wire.Receiver()
         self._waiting: deque[Presentation] = deque(maxlen=WAITING)
         self._fault: DriverFault | None = None
         self._closing = False
         self._changed = asyncio.Event()
-        self._unlinked = asyncio.Event()
         self._reaped = asyncio.Event()
-        self._transport: asyncio.BaseTransport | None = None
+        self._link: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._last = 0.0  # when the newest frame was decoded
         self._timer: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
         """Start the process and wait for the first frame; raises DriverFault within `open_s`."""
-        loop = asyncio.get_running_loop()
-        ours, theirs = socket.socketpair()
+        self._link, theirs = socket.socketpair()
         with theirs:
-            ours.setblocking(False)
             try:
                 self._process = _spawn(theirs)
-                self._transport, _ = await loop.create_connection(lambda: self, sock=ours)
+                pidfd = os.pidfd_open(self._process.pid)
             except OSError as error:
-                ours.close()
-                raise DriverFault(
-                    f"camera {self._name}: its process cannot be started: {error.strerror}"
-                ) from error
-        pidfd = os.pidfd_open(self._process.pid)
-        loop.add_reader(pidfd, self._process_ended, self._process, pidfd)
-        assert isinstance(self._transport, asyncio.WriteTransport)
-        self._transport.write(self._order())
+                why = f"cannot start its process: {error.strerror}"
+                raise DriverFault(f"camera {self._name}: {why}") from error
+            self._loop.add_reader(pidfd, self._process_ended, self._process, pidfd)
+            self._link.send(self._order())  # fits the socket's buffer
+        self._link.setblocking(False)
+        self._loop.add_reader(self._link, self._readable, self._link)
         opened = self._settings.open_s
-        self._timer = loop.call_later(opened, self._lose, f"no frame within {opened:g} s; {LOOK}")
+        self._timer = self._loop.call_later(opened, self._lose, f"no frame within {opened:g} s; {LOOK}")
         while not self.frames:
             await self._change()
 
@@ -115,30 +112,36 @@ class Camera(asyncio.Protocol):
         self._changed.set()
         if self._timer is not None:
             self._timer.cancel()
+        self._unlink()
         if self._process is None:
             return
         if not self._reaped.is_set():
             with suppress(ProcessLookupError):
                 os.kill(self._process.pid, signal.SIGKILL)  # a stopped process goes too
-        if self._transport is not None:
-            self._transport.close()
         with suppress(TimeoutError):  # a process stuck in a driver of the kernel is reaped when it goes
             async with asyncio.timeout(CLOSE_S):
-                await self._unlinked.wait()
                 await self._reaped.wait()
 
-    def data_received(self, data: bytes) -> None:
-        """Bytes of the camera process (asyncio.Protocol)."""
+    def _readable(self, link: socket.socket) -> None:
+        try:
+            data = link.recv(65536)
+        except ConnectionError:
+            data = b""
+        if not data:
+            self._unlink()
+            self._both_ended()
+            return
         try:
             for message in self._receiver.feed(data):
                 self._take(message)
         except wire.WireError as error:
             self._lose(str(error))
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The process closed its end (asyncio.Protocol)."""
-        self._unlinked.set()
-        self._both_ended()
+    def _unlink(self) -> None:
+        if self._link is not None:
+            self._loop.remove_reader(self._link)
+            self._link.close()
+            self._link = None
 
     def _take(self, message: wire.Message) -> None:
         if message.kind is wire.Kind.CODE:
@@ -165,10 +168,10 @@ class Camera(asyncio.Protocol):
         if left <= 0:
             self._lose(f"no frame for {self._settings.stall_s:g} s, the stream stalled; {LOOK}")
         else:
-            self._timer = asyncio.get_running_loop().call_later(left, self._watch_frames)
+            self._timer = self._loop.call_later(left, self._watch_frames)
 
     def _process_ended(self, process: subprocess.Popen[bytes], pidfd: int) -> None:
-        asyncio.get_running_loop().remove_reader(pidfd)
+        self._loop.remove_reader(pidfd)
         os.close(pidfd)
         process.wait()  # it has ended: this only reaps
         self._reaped.set()
@@ -176,7 +179,7 @@ class Camera(asyncio.Protocol):
 
     def _both_ended(self) -> None:
         """Only now is it sure that no last word of the process is still on its way."""
-        if self._unlinked.is_set() and self._reaped.is_set():
+        if self._link is None and self._reaped.is_set():
             assert self._process is not None
             self._lose(f"its process ended unexpectedly ({_how(self._process.returncode)})")
 

@@ -33,7 +33,8 @@ def photographs(folder: Path) -> None:
         picture[100:350, 200:450] = code_picture(text.encode("latin-1"), 250)
         cv2.imwrite(str(folder / f"{name}.png"), picture)
         kind = "nocode" if name == "hidden" else "photo"
-        index.append({"file": f"{name}.png", "set": kind, "expected": expected[name]})
+        contents = [] if kind == "nocode" else expected.get(name)
+        index.append({"file": f"{name}.png", "set": kind, "expected": contents})
     (folder / "index.json").write_text(json.dumps(index))
 
 

@@ -30,11 +30,11 @@ _rng = np.random.default_rng(1)
 
 
 def code_picture(content: bytes | str, side: int) -> Picture:
-    """A QR code (error correction M, quiet zone of four modules) on paper, about `side` pixels wide."""
-    if isinstance(content, bytes):
-        code = segno.make_qr(content, error="m", mode="byte", boost_error=False)
-    else:
-        code = segno.make_qr(content, error="m", boost_error=False)
+    """A QR code (level M, quiet zone of four modules) on paper, `side` pixels wide; text as UTF-8."""
+    if isinstance(content, str) and not content.isascii():
+        content = content.encode()  # left to itself, segno would choose Shift JIS
+    mode = "byte" if isinstance(content, bytes) else None
+    code = segno.make_qr(content, error="m", mode=mode, boost_error=False)
     modules = np.array([[bool(m) for m in row] for row in code.matrix_iter(border=4)])
     picture = np.where(modules, 25, PAPER).astype(np.uint8)
     return np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
