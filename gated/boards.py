@@ -33,11 +33,6 @@ class Board:
             self._written.append(written)
         self._wake.set()
 
-    def forget(self, channels: set[int]) -> None:
-        """Never write these coils again: no lane is wired to them any more."""
-        for channel in channels:
-            self.commanded.pop(channel, None)
-
     async def use(self, port: RelayBoard) -> None:
         """Serve an opened board until it is lost: what is commanded now, then each command.
 

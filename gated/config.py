@@ -103,6 +103,18 @@ def load_site(path: Path) -> SiteConfig:
     return _site(table, path)
 
 
+def describe(config: Config) -> str:
+    """One line on a good file."""
+    counts = {
+        "lanes": config.plan.lanes,
+        "areas": config.plan.areas,
+        "schedules": config.plan.schedules,
+        "devices": config.devices,
+    }
+    told = ", ".join(f"{len(things)} {name}" for name, things in counts.items())
+    return f"{config.path}: ok: site {config.site.name}: {told}"
+
+
 def _tables(tables: Mapping[str, Any]) -> tuple[Tables, list[str]]:
     """Each table checked on its own, so that an error in one hides none in another."""
     problems = [

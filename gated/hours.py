@@ -11,7 +11,7 @@ FORM = 'write days and hours like "mon-fri 07:00-20:00" or "sat,sun 09:00-12:00"
 MIDNIGHT = time(0, 0)
 
 Span = tuple[time, time]
-"""Half open; an end of 00:00 is midnight at the end of the day."""
+"""Half open; an end of 00:00 is midnight at the end of the day, an end before the start is the next day's."""
 
 
 def weekly(lines: Iterable[str]) -> dict[int, tuple[Span, ...]]:
@@ -41,11 +41,11 @@ def hours(text: str) -> Span:
     if found is None:
         raise ValueError("hours are written like 09:00-17:30")
     minutes = [int(h) * 60 + int(m) for h, m in (found.groups()[:2], found.groups()[2:])]
-    if any(int(m) > 59 for m in (found[2], found[4])) or max(minutes) > 24 * 60:
+    if any(int(m) > 59 for m in (found[2], found[4])) or max(minutes) > 24 * 60 or minutes[0] == 24 * 60:
         raise ValueError("hours run from 00:00 to 24:00")
     start, end = minutes
-    if start >= end:
-        raise ValueError("hours must end after they start; write a night as two: 22:00-24:00 and 00:00-06:00")
+    if start == end:
+        raise ValueError("hours must not end when they start; a whole day is 00:00-24:00")
     return time(start // 60, start % 60), time(end // 60 % 24, end % 60)
 
 

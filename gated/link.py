@@ -16,9 +16,7 @@ from gated.supervisor import FIRST_BACKOFF_S
 MAX_BACKOFF_S = 1.0
 """Longest pause between two attempts: an emergency must not go unseen for long."""
 
-NOT_CONFIGURED = (
-    "no emergency release is configured (site.release_socket): gated does not know of emergencies"
-)
+NOT_CONFIGURED = "no emergency release is configured (site.release_socket): emergencies go unseen"
 
 
 class ReleaseLink:
@@ -27,8 +25,8 @@ class ReleaseLink:
     def __init__(
         self,
         path: Path | None,
-        reported: Callable[[EmergencyReported], None],
-        lost: Callable[[EmergencyLinkLost], None],
+        reported: Callable[[EmergencyReported], object],
+        lost: Callable[[EmergencyLinkLost], object],
     ) -> None:
         self.path = path
         self.state: client.ReleaseState | None = None
@@ -49,14 +47,13 @@ class ReleaseLink:
                 async for state in client.watch(self.path):
                     backoff = FIRST_BACKOFF_S
                     self._hear(state)
-                self._lose(f"{self.path}: gated-release ended the connection")
             except GatedError as error:
                 self._lose(str(error))
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, MAX_BACKOFF_S)
 
     def status(self) -> dict[str, Any]:
-        """For `gatectl status`: link, since, phase and causes; the last word stands while the link is down."""
+        """For `gatectl status`; the release's last word stands while the link is down."""
         state = self.state
         return {
             "link": "up" if self.fault is None else "down",
@@ -70,7 +67,7 @@ class ReleaseLink:
     def _hear(self, state: client.ReleaseState) -> None:
         self.state = state
         event = EmergencyReported(
-            frozenset(name for name, lane in state.lanes.items() if lane.commanded == "open"),
+            state.open_lanes,
             tuple(dict.fromkeys(cause.cause for cause in state.causes)),
         )
         if self.fault is not None:

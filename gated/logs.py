@@ -9,14 +9,24 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 import uuid
 from collections.abc import MutableMapping
 from functools import cache
 from typing import Any
 
-import structlog
+# structlog loads rich, where it is installed, for tracebacks in colour that are never printed here:
+# 50 modules, 4 MiB and a tenth of a second's start.
+sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
+import structlog  # noqa: E402
 
-from gated.journald import Log
+if sys.modules["rich"] is None:
+    del sys.modules["rich"]
+
+from gated.journald import Log  # noqa: E402
+
+log = structlog.get_logger()
+"""The daemon's logger."""
 
 FIELDS = ("event_code", "kind", "lane", "reason", "device", "access_point", "direction")
 CAPPED = ("nfc", "pymodbus", "PIL", "urllib3", "asyncio")
@@ -72,19 +82,20 @@ class _Others(logging.Handler):
         self._log.write(f"{record.name}: {text}", priority)
 
 
-def configure(identifier: str = "gated") -> None:
-    """Set structlog and the standard library's logging up; once, before anything is logged."""
-    log = Log(identifier)
+def configure(identifier: str = "gated") -> Log:
+    """Set structlog and the standard library's logging up, before anything is logged; return where it goes."""
+    sink = Log(identifier)
     structlog.configure(
         processors=[_fields],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=lambda *_: _Sink(log),
+        logger_factory=lambda *_: _Sink(sink),
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
-    root.addHandler(_Others(log))
+    root.addHandler(_Others(sink))
     root.setLevel(logging.WARNING)
     for name in CAPPED:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger(name).level))
+    return sink

@@ -15,8 +15,6 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-import structlog
-
 from gated.boards import Board
 from gated.clock import Clock
 from gated.config import Config, DeviceConfig
@@ -38,21 +36,22 @@ from gated.core.events import (
     DeviceRestored,
     EmergencyReported,
     Event,
+    PlanChanged,
     PresenceEntry,
     PresenceRestored,
     RedemptionAnswered,
     RedemptionOutcome,
 )
+from gated.core.lane import LaneState
 from gated.core.model import Direction, Signal
 from gated.core.site import Site
 from gated.errors import DriverFault, GatedError
 from gated.latency import Latency
+from gated.logs import log
 from gated.ports import ContactBoard, Kind, Presentation, Reader
 from gated.recorder import Recorder
 from gated.state import State
 from gated.wiring import Wiring
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,8 @@ class Presented:
 class Runtime:
     """Runs one site: what the devices tell becomes events, what the core wants becomes commands."""
 
-    def __init__(self, config: Config, state: State, clock: Clock) -> None:
+    def __init__(self, config: Config, state: State, clock: Clock, crashed: bool = False) -> None:
+        """`crashed`: the last process ended without leaving its relays at rest."""
         self.config = config
         self.state = state
         self.clock = clock
@@ -86,6 +86,10 @@ class Runtime:
         self._contacts: dict[tuple[str, int], bool | None] = {}  # last heard, closed or not
         self._emergency: EmergencyReported | None = None
         self._moves: asyncio.Queue[PresenceEntry] = asyncio.Queue()
+        self._working: set[str] = set()  # devices
+        self._unsettled = {
+            lane for lane, wires in config.lanes.items() if crashed or wires.open_without_power
+        }
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -137,8 +141,11 @@ class Runtime:
     def device_changed(self, name: str, fault: DriverFault | None) -> None:
         """The supervisor's report: a device is lost, or works."""
         if fault is None:
+            self._working.add(name)
             self.handle(DeviceRestored(name))
+            self._settle()
             return
+        self._working.discard(name)
         self.handle(DeviceFaulted(name, str(fault)))
         for device, channel in list(self._contacts):
             if device == name:
@@ -148,10 +155,52 @@ class Runtime:
         """The state of the emergency release."""
         self._emergency = event
         self.handle(event)
+        self._settle()
+
+    @property
+    def _held_open(self) -> frozenset[str]:
+        return self._emergency.open_lanes if self._emergency else frozenset()
+
+    def _settle(self) -> None:
+        """Secure each lane that may stand released at the start though nobody released it.
+
+        That is: after a crash, as the dead process left it; or wired so that it opens without power. Only
+        when the release has said that the lane may be shut, its board is there and the core holds it
+        secured. On every other start no relay is written before somebody passes.
+        """
+        if self._emergency is None and self.config.release_socket is not None:
+            return
+        for lane in sorted(self._unsettled - self._held_open):
+            boards = {coil.device for coil in self.wiring.lanes[lane].release.values()}
+            if boards <= self._working and self.site.lanes[lane].state is LaneState.SECURED:
+                self.recorder.note(RecordKind.AUDIT, "lane_secured_at_start", lane)
+                self._release(lane, frozenset(), None)
+
+    def apply(self, config: Config) -> None:
+        """Run on another configuration from now on; its devices are started and stopped elsewhere."""
+        before, after = self.wiring, Wiring(config.lanes)
+        self.config, self.wiring = config, after
+        for device in self._boards.keys() - config.devices.keys():
+            del self._boards[device]
+        for device, coils in before.abandoned(after, self._held_open).items():
+            board = self._boards.get(device, Board())
+            board.command({c: rest for c, rest in coils.items() if board.commanded.get(c, rest) != rest})
+        self._unsettled &= config.lanes.keys()
+        self.handle(PlanChanged(config.plan))
+        for lane in [lane for lane, wires in after.lanes.items() if before.lanes.get(lane) != wires]:
+            if lane in self._released:
+                self._command(after.release(lane, self._released[lane]))
+            if lane in self._signals:
+                self._command(after.signal(lane, self._signals[lane]))
+        for (device, channel), closed in list(self._contacts.items()):
+            if before.contact(device, channel, closed) != after.contact(device, channel, closed):
+                self._contact(device, channel, closed)
+        if self._emergency is not None:
+            self.handle(self._emergency)
 
     def handle(
         self, event: Event, presented: Presented | None = None, note: Mapping[str, str] | None = None
-    ) -> list[Effect]:
+    ) -> None:
         """Let the core decide about an event and do what it says; `note` is added to command records."""
         now = self.clock.now()
         try:
@@ -163,7 +212,6 @@ class Runtime:
             effects = []
         self._execute(effects, now.utc, presented, note)
         self._arm(now.monotonic)
-        return effects
 
     # ---- effects out
 
@@ -194,6 +242,7 @@ class Runtime:
                     self._moves.put_nowait(entry)
 
     def _release(self, lane: str, directions: frozenset[Direction], presented: Presented | None) -> None:
+        self._unsettled.discard(lane)
         self._released[lane] = directions
         self._command(self.wiring.release(lane, directions), presented.written if presented else None)
 

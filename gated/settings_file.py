@@ -17,6 +17,9 @@ from gated.errors import ConfigError
 
 M = TypeVar("M", bound=BaseModel)
 
+SALVAGE_ROUNDS = 4
+"""Taking one faulty key out can lay open another, a few levels deep."""
+
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The file's tables. Raises ConfigError when it cannot be read or is not TOML."""
@@ -46,27 +49,37 @@ def salvage(model: type[M], tables: Any, at: str = "") -> tuple[M | None, list[s
 
     For checks across tables only: so that one bad key does not hide the next error. Never run on it.
     """
-    try:
-        return model.model_validate(tables), []
-    except ValidationError as error:
-        problems = [_sentence(model, dict(e), at) for e in error.errors(include_url=False)]
-        left = copy.deepcopy(tables)
-        for e in error.errors(include_url=False):
-            _drop(left, e["loc"])
-        return check(model, left)[0], problems
+    found, problems = check(model, tables, at)
+    left = copy.deepcopy(tables)
+    for _ in range(SALVAGE_ROUNDS if problems else 0):
+        try:
+            return model.model_validate(left), problems
+        except ValidationError as error:
+            for e in error.errors(include_url=False):
+                _mend(left, dict(e))
+    return found, problems
 
 
-def _drop(tables: Any, loc: tuple[Any, ...]) -> None:
-    """Delete the innermost table's key on the way to `loc`: a faulty list goes whole."""
+def _mend(tables: Any, error: dict[str, Any]) -> None:
+    """Take the faulty key out (a list, or a table that lacks a key, whole), or put an allowed word in."""
     owner, key = {}, None
-    for part in loc:
-        if not isinstance(tables, dict):
+    for part in error["loc"]:
+        if not isinstance(tables, dict) or part not in tables:
             break
-        if part not in tables:
-            return
         owner, key = tables, part
         tables = tables[part]
-    owner.pop(key, None)
+    allowed = _expected(error)
+    if allowed and key == error["loc"][-1]:
+        owner[key] = allowed[0]
+    else:
+        owner.pop(key, None)
+
+
+def _expected(error: dict[str, Any]) -> list[str]:
+    """The words that would have been allowed, for a wrong word."""
+    if error["type"] not in ("enum", "literal_error"):
+        return []
+    return re.findall(r"'([^']*)'", error["ctx"]["expected"])
 
 
 def near(word: str, allowed: Iterable[str]) -> str:
@@ -92,9 +105,8 @@ def _sentence(model: type[BaseModel], error: dict[str, Any], at: str) -> str:
     found = error.get("input")
     shown = "" if isinstance(found, dict | list) or found is None else f" (found {found!r})"
     message = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    if error["type"] in ("enum", "literal_error") and isinstance(found, str):
-        close = difflib.get_close_matches(found, re.findall(r"'([^']*)'", error["ctx"]["expected"]), 1)
-        shown += f"; did you mean {close[0]}?" if close else ""
+    if isinstance(found, str) and (close := difflib.get_close_matches(found, _expected(error), 1)):
+        shown += f"; did you mean {close[0]}?"
     return f"{key}: {message[:1].lower()}{message[1:]}{shown}"
 
 

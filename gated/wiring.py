@@ -6,7 +6,7 @@ coil is energised and a contact closed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -59,6 +59,16 @@ class LaneWiring:
     lamps: Mapping[Lamp, Coil] = field(default_factory=dict)
     contacts: Mapping[LaneContact, Input] = field(default_factory=dict)
 
+    @property
+    def coils(self) -> tuple[Coil, ...]:
+        """Every coil of the lane."""
+        return (*self.release.values(), *self.lamps.values())
+
+    @property
+    def open_without_power(self) -> bool:
+        """Whether a direction is released while its coil is not energised."""
+        return not all(coil.when for coil in self.release.values())
+
 
 class Wiring:
     """The wires of every lane, asked from both ends."""
@@ -85,12 +95,17 @@ class Wiring:
         wiring = self.lanes.get(lane, LaneWiring())
         return _by_device((coil, lamp in LIT[signal]) for lamp, coil in wiring.lamps.items())
 
-    def secured(self, lane: str, observed: Mapping[str, Mapping[int, bool]]) -> bool:
-        """False when a release coil of the lane was observed in its released state."""
-        wiring = self.lanes.get(lane, LaneWiring())
-        return not any(
-            observed.get(coil.device, {}).get(coil.channel, not coil.when) == coil.when
-            for coil in wiring.release.values()
+    def abandoned(self, other: Wiring, held_open: Container[str]) -> dict[str, Coils]:
+        """By device, the coils that have no place in `other`, secured or off as they are wired here.
+
+        Those of lanes that an emergency holds open are left as they are.
+        """
+        kept = {(coil.device, coil.channel) for wiring in other.lanes.values() for coil in wiring.coils}
+        return _by_device(
+            (coil, False)
+            for lane, wiring in self.lanes.items()
+            for coil in wiring.coils
+            if lane not in held_open and (coil.device, coil.channel) not in kept
         )
 
     def contact(

@@ -6,6 +6,8 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,37 +25,37 @@ def why_not_open(port: str) -> str:
     return "it cannot be opened; another program may be using it, or it is not a serial port"
 
 
-async def in_thread(work: Callable[[], T], timeout_s: float, doing: str) -> T:
+async def in_thread(
+    work: Callable[[], T], timeout_s: float, doing: str, undo: Callable[[T], object] = lambda result: None
+) -> T:
     """Run a blocking call in a thread of its own and return its result.
 
-    Raises what it raises, or DriverFault after `timeout_s`; the thread is then left to itself.
+    Raises what it raises, or DriverFault after `timeout_s`; the thread is then left to itself. A result
+    that nobody waits for any more is given to `undo`, when cancelled before this returns.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 
-    def settle(result: T | None, error: Exception | None) -> None:
-        if done.done():
-            return
-        if error is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(result)  # type: ignore[arg-type]
-
     def run() -> None:
-        result, error = None, None
         try:
-            result = work()
-        except Exception as raised:
-            error = raised
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(settle, result, error)
+            settle = partial(done.set_result, work())
+        except Exception as error:
+            settle = partial(done.set_exception, error)
+        with suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+            loop.call_soon_threadsafe(settle)
 
-    thread = threading.Thread(target=run, name=doing, daemon=True)
-    thread.start()
+    def clear_away(late: asyncio.Future[T]) -> None:
+        if late.exception() is None:
+            undo(late.result())
+
+    threading.Thread(target=run, name=doing, daemon=True).start()
     try:
         async with asyncio.timeout(timeout_s):
-            return await done
+            return await asyncio.shield(done)
     except TimeoutError:
-        raise DriverFault(
-            f"{doing} takes more than {timeout_s:g} s; unplug the device and plug it in"
-        ) from None
+        done.add_done_callback(clear_away)
+        raise DriverFault(f"{doing} takes over {timeout_s:g} s; unplug the device and plug it in") from None
+    except asyncio.CancelledError:
+        done.add_done_callback(clear_away)
+        await asyncio.wait({done}, timeout=timeout_s)
+        raise

@@ -102,9 +102,8 @@ class NfcpyReader:
         except DriverFault as fault:
             self._tell(self._failed, fault)
         except OSError as error:
-            self._tell(
-                self._failed, self._says(f"{error.strerror or 'is lost'}; check its cable and permissions")
-            )
+            why = f" ({error.strerror})" if error.strerror else ""
+            self._tell(self._failed, self._says(f"is absent or lost{why}; check its cable and permissions"))
         except Exception as error:  # of nfcpy's making; its text may hold what a card said
             self._tell(self._failed, self._says(f"cannot be used ({type(error).__name__}); check its path"))
         finally:

@@ -89,6 +89,7 @@ async def open_board(settings: SerialRelaySettings) -> AsyncIterator[SerialRelay
             lambda: serial.Serial(port, baudrate, timeout=0, write_timeout=0, exclusive=True),
             OPEN_S,
             f"opening {port}",
+            undo=serial.Serial.close,
         )
     except (OSError, ValueError) as error:
         raise DriverFault(f"{settings.port}: {why_not_open(settings.port)}") from error
