@@ -1,4 +1,4 @@
-"""The daemon beside an emergency release: its word is followed; its silence is a fault, and changes nothing."""
+"""The daemon beside an emergency release: its word is followed, its silence is shown and changes nothing."""
 
 from __future__ import annotations
 
