@@ -26,3 +26,7 @@ class Bounce:
         self._since.pop(channel, None)
         self._told[channel] = closed
         return Contact(channel, closed, at)
+
+    def settles_in(self, now: float) -> float:
+        """Seconds until a state seen but not yet told can count, so should be looked at; else infinity."""
+        return max(0.0, min(self._since.values(), default=float("inf")) + self._bounce_s - now)

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from pymodbus.client import AsyncModbusSerialClient
 from pymodbus.exceptions import ModbusException
 from pymodbus.pdu import ModbusPDU
 
 from gated.ports import DriverFault
+from gated_drivers._serial_line import why_not_open
 
 # pymodbus logs each failed exchange with its frames; here each is a DriverFault that the supervisor tells.
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
@@ -87,7 +86,8 @@ class Bus:
         try:
             if not await client.connect():
                 raise DriverFault(f"{self.port}: {why_not_open(self.port)}")
-            while True:
+            # Not for the cancelling alone: asyncio.wait_for, inside pymodbus, can swallow it (Python 3.11).
+            while self._fault is None:
                 await self._waiting.wait()
                 while self._commands or self._reads:
                     await self._carry_out((self._commands or self._reads).popleft(), client)
@@ -96,11 +96,11 @@ class Bus:
             self._die(fault)
         finally:
             self._die(DriverFault(f"{self.port}: closed"))
-            for _ in range(
-                2
-            ):  # pymodbus sets its transport up over two turns, and leaks it when closed before
+            try:  # pymodbus sets its transport up over two turns of the loop, and leaks it when closed before
                 await asyncio.sleep(0)
-            client.close()
+                await asyncio.sleep(0)
+            finally:
+                client.close()
 
     async def _carry_out(self, exchange: _Exchange, client: AsyncModbusSerialClient) -> None:
         if exchange.answer.done():  # its caller left before it was sent
@@ -148,7 +148,8 @@ class Bus:
             del _buses[self.port]
         while self._commands or self._reads:
             _fail((self._commands or self._reads).popleft(), fault)
-        self._worker.cancel()
+        if asyncio.current_task() is not self._worker:
+            self._worker.cancel()
 
     async def close(self) -> None:
         """Give the port back; safe to repeat and after a fault."""
@@ -159,15 +160,6 @@ class Bus:
 def _fail(exchange: _Exchange, fault: DriverFault) -> None:
     if not exchange.answer.done():
         exchange.answer.set_exception(fault)
-
-
-def why_not_open(port: str) -> str:
-    """Why a serial port that did not open did not, as a sentence that says what to do."""
-    if not Path(port).exists():
-        return "there is no such device; check the cable and the port name"
-    if not os.access(port, os.R_OK | os.W_OK):
-        return "no permission to use it; add the user to the group dialout"
-    return "it cannot be opened; another program may be using it, or it is not a serial port"
 
 
 @asynccontextmanager

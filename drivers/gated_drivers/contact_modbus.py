@@ -15,7 +15,6 @@ from gated.ports import Contact, Driver, DriverFault, Kind, Settings
 from gated_drivers._bounce import Bounce
 from gated_drivers._modbus_bus import Bus, bus
 
-
 Address = Annotated[int, Field(ge=0, le=65535)]
 
 

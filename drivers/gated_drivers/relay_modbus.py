@@ -79,19 +79,16 @@ async def open_board(settings: ModbusRelaySettings) -> AsyncIterator[ModbusRelay
     async with bus(settings.port, settings.baudrate) as line:
         board = ModbusRelayBoard(line, settings)
         await board.observed()
+        faulted = False
         try:
             yield board
         except DriverFault:
+            faulted = True
             raise
-        except BaseException:
-            await _rest(board, settings)
-            raise
-        await _rest(board, settings)
-
-
-async def _rest(board: ModbusRelayBoard, settings: ModbusRelaySettings) -> None:
-    with suppress(DriverFault):  # it is being closed: nobody is left to tell
-        await board.switch(settings.rest)
+        finally:
+            if not faulted:
+                with suppress(DriverFault):  # it is being closed: nobody is left to tell
+                    await board.switch(settings.rest)
 
 
 DRIVER = Driver(Kind.RELAY, ModbusRelaySettings, open_board)

@@ -7,6 +7,7 @@ with exception 1, an address the board has not with exception 2.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
@@ -51,11 +52,16 @@ class ModbusBoardRig:
         self.silent = False  # a board without power: does nothing, says nothing
         self.bad_crc = False  # a disturbed line: answers arrive damaged
         self.delay_s = 0.0  # a slow board: seconds before each answer
-        self.requests = 0  # whole frames for this unit, by any function
+        self.requests = 0  # whole frames for this unit
+        self.functions: deque[int] = deque(maxlen=100)  # of the last of them
         self._unit = settings.unit
         self._buffer = b""
         self._loop = asyncio.get_running_loop()
         self._cable = PtyCable(settings.port, self._received)
+
+    def set_contact(self, channel: int, closed: bool) -> None:
+        """Close or open the contact at an input."""
+        self.board.inputs[channel] = closed
 
     def cut(self) -> None:
         """Pull the cable; the board keeps its power and its coils."""
@@ -81,6 +87,7 @@ class ModbusBoardRig:
                 self._buffer = b""  # a real board waits for silence and starts afresh
             elif frame[0] == self._unit and not self.silent:
                 self.requests += 1
+                self.functions.append(frame[1])
                 self._answer(bytes([self._unit]) + self._handle(frame[1], frame[2:-2]))
 
     def _answer(self, frame: bytes) -> None:

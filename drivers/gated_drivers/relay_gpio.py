@@ -1,0 +1,92 @@
+"""Relays on GPIO pins, by gpiozero: any back end it has, chosen as it chooses (GPIOZERO_PIN_FACTORY).
+
+A line that is released, by closing or by the end of the process, becomes an input on most chips: the
+relay drops. So `rest` holds until then; wire a relay so that dropping is the state to be in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from gpiozero import DigitalOutputDevice
+from pydantic import Field, model_validator
+
+from gated.ports import Driver, DriverFault, Kind, Settings
+from gated_drivers._gpio import faults, find_pins
+
+
+class GpioRelaySettings(Settings):
+    """Which pins the relays hang on."""
+
+    pins: dict[int, int | str] = Field(
+        min_length=1, description="channel to pin: a BCM number, or a name such as GPIO17 or J8:11"
+    )
+    active_low: bool = Field(
+        False, description="true: a low pin energises the relay, as on most relay modules"
+    )
+    rest: dict[int, bool] = Field(default_factory=dict, description="coils commanded on closing")
+
+    @model_validator(mode="after")
+    def _rest_exists(self) -> GpioRelaySettings:
+        if strange := sorted(set(self.rest) - set(self.pins)):
+            raise ValueError(f"rest names channel {strange[0]}, which has no pin")
+        return self
+
+
+class GpioRelayBoard:
+    """A RelayBoard; a pin is taken in its first commanded state, so that opening moves none."""
+
+    def __init__(self, factory: Any, settings: GpioRelaySettings) -> None:
+        self._factory = factory
+        self._settings = settings
+        self._relays: dict[int, DigitalOutputDevice] = {}
+
+    async def switch(self, coils: Mapping[int, bool]) -> None:
+        """Command coils; the pins have changed when it returns."""
+        for channel, energised in coils.items():
+            if channel not in self._settings.pins:
+                raise DriverFault(f"GPIO: channel {channel} has no pin")
+            with faults(f"switching pin {self._settings.pins[channel]}"):
+                if channel in self._relays:
+                    self._relays[channel].value = energised
+                else:
+                    self._relays[channel] = DigitalOutputDevice(
+                        self._settings.pins[channel],
+                        active_high=not self._settings.active_low,
+                        initial_value=energised,
+                        pin_factory=self._factory,
+                    )
+
+    async def observed(self) -> Mapping[int, bool]:
+        """Read back the level of each pin commanded so far: that of the pin, not of the relay's contacts."""
+        with faults("reading the pins back"):
+            return {channel: bool(relay.value) for channel, relay in self._relays.items()}
+
+    def release(self) -> None:
+        """Give the pins back."""
+        for relay in self._relays.values():
+            with suppress(Exception):
+                relay.close()
+        self._relays.clear()
+
+
+@asynccontextmanager
+async def open_board(settings: GpioRelaySettings) -> AsyncIterator[GpioRelayBoard]:
+    """Find the pins and touch none. Fails at once where there is no GPIO chip or no such pin."""
+    board = GpioRelayBoard(find_pins(settings.pins.values()), settings)
+    faulted = False
+    try:
+        yield board
+    except DriverFault:
+        faulted = True
+        raise
+    finally:
+        if not faulted:
+            with suppress(DriverFault):  # it is being closed: nobody is left to tell
+                await board.switch(settings.rest)
+        board.release()
+
+
+DRIVER = Driver(Kind.RELAY, GpioRelaySettings, open_board)
