@@ -21,6 +21,7 @@ __all__ = [
     "Driver",
     "DriverFault",
     "Kind",
+    "PolledContactBoard",
     "Presentation",
     "Reader",
     "RelayBoard",
@@ -95,6 +96,15 @@ class ContactBoard(Protocol):
 
         Raises DriverFault when the device is lost: never a silent "open".
         """
+        ...
+
+
+class PolledContactBoard(ContactBoard, Protocol):
+    """A board whose driver asks it again and again, and can say when it last answered."""
+
+    @property
+    def read_at(self) -> float:
+        """CLOCK_MONOTONIC of the last good reading, seconds: proof that the polling goes on."""
         ...
 
 

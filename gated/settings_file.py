@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
@@ -14,6 +16,9 @@ from pydantic import BaseModel, ValidationError
 from gated.errors import ConfigError
 
 M = TypeVar("M", bound=BaseModel)
+
+SALVAGE_ROUNDS = 4
+"""Taking one faulty key out can lay open another, a few levels deep."""
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -39,20 +44,69 @@ def check(model: type[M], tables: Any, at: str = "") -> tuple[M | None, list[str
         return None, [_sentence(model, dict(e), at) for e in error.errors(include_url=False)]
 
 
+def salvage(model: type[M], tables: Any, at: str = "") -> tuple[M | None, list[str]]:
+    """As `check`, but with errors still return what is left without the faulty keys, where that is valid.
+
+    For checks across tables only: so that one bad key does not hide the next error. Never run on it.
+    """
+    found, problems = check(model, tables, at)
+    left = copy.deepcopy(tables)
+    for _ in range(SALVAGE_ROUNDS if problems else 0):
+        try:
+            return model.model_validate(left), problems
+        except ValidationError as error:
+            for e in error.errors(include_url=False):
+                _mend(left, dict(e))
+    return found, problems
+
+
+def _mend(tables: Any, error: dict[str, Any]) -> None:
+    """Take the faulty key out (a list, or a table that lacks a key, whole), or put an allowed word in."""
+    owner, key = {}, None
+    for part in error["loc"]:
+        if not isinstance(tables, dict) or part not in tables:
+            break
+        owner, key = tables, part
+        tables = tables[part]
+    allowed = _expected(error)
+    if allowed and key == error["loc"][-1]:
+        owner[key] = allowed[0]
+    else:
+        owner.pop(key, None)
+
+
+def _expected(error: dict[str, Any]) -> list[str]:
+    """The words that would have been allowed, for a wrong word."""
+    if error["type"] not in ("enum", "literal_error"):
+        return []
+    return re.findall(r"'([^']*)'", error["ctx"]["expected"])
+
+
+def near(word: str, allowed: Iterable[str]) -> str:
+    """The end of a sentence about an unknown word: what was meant, or what there is."""
+    known = sorted(allowed)
+    found = difflib.get_close_matches(word, known, 1)
+    if found:
+        return f"did you mean {found[0]}?"
+    return f"known: {', '.join(known)}" if known else "none is configured"
+
+
 def _sentence(model: type[BaseModel], error: dict[str, Any], at: str) -> str:
     loc = [str(part) for part in error["loc"]]
     key = ".".join([*([at] if at else []), *loc])
     if error["type"] == "extra_forbidden":
         owner = _model_at(model, error["loc"][:-1])
         allowed = sorted(f.alias or n for n, f in owner.model_fields.items()) if owner else []
-        near = difflib.get_close_matches(loc[-1], allowed, 1)
-        hint = f"did you mean {near[0]}?" if near else f"allowed here: {', '.join(allowed)}"
+        close = difflib.get_close_matches(loc[-1], allowed, 1)
+        hint = f"did you mean {close[0]}?" if close else f"allowed here: {', '.join(allowed)}"
         return f"{key}: there is no such setting; {hint}"
     if error["type"] == "missing":
         return f"{key}: is required and missing"
     found = error.get("input")
     shown = "" if isinstance(found, dict | list) or found is None else f" (found {found!r})"
     message = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    if isinstance(found, str) and (close := difflib.get_close_matches(found, _expected(error), 1)):
+        shown += f"; did you mean {close[0]}?"
     return f"{key}: {message[:1].lower()}{message[1:]}{shown}"
 
 

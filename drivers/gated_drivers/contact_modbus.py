@@ -47,6 +47,7 @@ class ModbusContactBoard:
     def __init__(self, line: Bus, settings: ModbusContactSettings) -> None:
         self._line = line
         self._settings = settings
+        self.read_at = time.monotonic()
 
     async def contacts(self) -> AsyncIterator[Contact]:
         """The first state of each channel, then changes; a pulse over `poll_s` + `bounce_s` is seen."""
@@ -54,7 +55,7 @@ class ModbusContactBoard:
         due = time.monotonic()
         while True:
             states = await self.read()
-            at = time.monotonic()
+            at = self.read_at = time.monotonic()
             for channel, closed in states.items():
                 if (contact := bounce.seen(channel, closed, at)) is not None:
                     yield contact

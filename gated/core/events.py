@@ -107,13 +107,18 @@ class PlanChanged:
 
 @dataclass(frozen=True, slots=True)
 class PresenceEntry:
-    """Where a credential was last seen to go, and how often it was granted entry on `day` (ISO date)."""
+    """Where a credential was last seen to go, and how often it entered on `day` (ISO date, local).
+
+    `certain` False: it may have gone there or not. An entry whose identifier is b"" is no person: its
+    `since` is the instant of the last emergency, up to which everyone's whereabouts are forgiven.
+    """
 
     identifier: bytes
     area: str
     since: datetime
     day: str = ""
     uses: int = 0
+    certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,8 @@ class Schedule:
     """When access is allowed, in the site's local time.
 
     `weekly[weekday]` (Monday 0) holds half-open [start, end) spans; an end of 00:00 means midnight at
-    the end of the day. `holidays` replaces the day's spans on a date of the calendar; None: no change.
+    the end of the day, and a span that ends before it starts runs on into the next day. `holidays`
+    replaces the day's spans on a date of the calendar; None: no change.
     """
 
     id: str
@@ -143,6 +144,7 @@ class LaneTimes:
     obstructed_s: float = 30.0  # -> obstructed
     pulse_s: float | None = None
     signal_s: float = 2.0  # how long a lamp stays on
+    flap_s: float = 3.0  # a flap still open this long after securing -> forced
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,85 @@
+"""The link to the emergency release: what it says becomes events; its silence is an event too."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gated.core.events import EmergencyLinkLost, EmergencyReported
+from gated.errors import GatedError
+from gated.release import client
+from gated.supervisor import FIRST_BACKOFF_S
+
+MAX_BACKOFF_S = 1.0
+"""Longest pause between two attempts: an emergency must not go unseen for long."""
+
+NOT_CONFIGURED = "no emergency release is configured (site.release_socket): emergencies go unseen"
+
+
+class ReleaseLink:
+    """Follows the state socket of gated-release for ever; tells only what changes."""
+
+    def __init__(
+        self,
+        path: Path | None,
+        reported: Callable[[EmergencyReported], object],
+        lost: Callable[[EmergencyLinkLost], object],
+    ) -> None:
+        self.path = path
+        self.state: client.ReleaseState | None = None
+        self.fault: str | None = "gated-release was not heard from yet"
+        self.since = datetime.now(UTC)
+        self._reported = reported
+        self._lost = lost
+        self._told: EmergencyReported | EmergencyLinkLost | None = None
+
+    async def run(self) -> None:
+        """Serve until cancelled; without a socket the fault is told once and stays."""
+        if self.path is None:
+            self._lose(NOT_CONFIGURED)
+            return
+        backoff = FIRST_BACKOFF_S
+        while True:
+            try:
+                async for state in client.watch(self.path):
+                    backoff = FIRST_BACKOFF_S
+                    self._hear(state)
+            except GatedError as error:
+                self._lose(str(error))
+            await asyncio.sleep(backoff)
+            backoff = min(backoff * 2, MAX_BACKOFF_S)
+
+    def status(self) -> dict[str, Any]:
+        """For `gatectl status`; the release's last word stands while the link is down."""
+        state = self.state
+        return {
+            "link": "up" if self.fault is None else "down",
+            "fault": self.fault or "",
+            "since": self.since.isoformat(timespec="seconds"),
+            "phase": state.phase if state else "unknown",
+            "causes": [{"input": c.input, "cause": c.cause} for c in state.causes] if state else [],
+            "faults": list(state.faults) if state else [],
+        }
+
+    def _hear(self, state: client.ReleaseState) -> None:
+        self.state = state
+        event = EmergencyReported(
+            state.open_lanes,
+            tuple(dict.fromkeys(cause.cause for cause in state.causes)),
+        )
+        if self.fault is not None:
+            self.since = datetime.now(UTC)
+            self.fault = None
+        if event != self._told:
+            self._told = event
+            self._reported(event)
+
+    def _lose(self, why: str) -> None:
+        self.fault = why
+        if not isinstance(self._told, EmergencyLinkLost):
+            self.since = datetime.now(UTC)
+            self._told = EmergencyLinkLost(why)
+            self._lost(self._told)

@@ -1,0 +1,49 @@
+"""The snapshot that the socket carries, drawn from the machine."""
+
+from __future__ import annotations
+
+import os
+
+from gated.release.engine import Release
+from gated.release.state import CauseReport, InputReport, LaneReport, ReleaseState
+
+
+def picture(release: Release) -> ReleaseState:
+    """The whole state as others see it."""
+    machine = release.machine
+    inputs = machine.plan.inputs
+    causes = {
+        lane: tuple(sorted({str(s.cause) for s, entry in machine.latched.items() if lane in entry.lanes}))
+        for lane in machine.lanes
+    }
+    return ReleaseState(
+        phase=str(machine.phase),
+        lanes={
+            name: LaneReport(
+                str(lane.command), _word(lane.is_open, "open", "shut"), causes[name], lane.by_hand
+            )
+            for name, lane in machine.lanes.items()
+        },
+        causes=tuple(
+            CauseReport(source.input, str(source.cause), machine.active(source), entry.at)
+            for source, entry in machine.latched.items()
+        ),
+        faults=release.faults,
+        armed=release.armed,
+        realtime=release.realtime,
+        inputs={
+            name: InputReport(
+                str(inputs[name].cause),
+                _word(state.active, "active", "clear"),
+                tuple(sorted(inputs[name].lanes)),
+            )
+            for name, state in machine.inputs.items()
+        },
+        notes=release.notes,
+        reset_by=machine.reset.by if machine.reset else "",
+        pid=os.getpid(),
+    )
+
+
+def _word(value: bool | None, yes: str, no: str) -> str:
+    return "unknown" if value is None else yes if value else no

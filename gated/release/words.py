@@ -1,0 +1,238 @@
+"""The nouns, events and effects of the emergency release. Seconds are monotonic, instants aware UTC.
+
+Named tuples, not dataclasses: making a class of these takes a tenth of the time, and this module is on
+the way to arming. Two of different kinds compare equal when their fields do, so ask for the kind too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
+
+
+class Cause(StrEnum):
+    """Why a lane is held open."""
+
+    FIRE = "fire"
+    EARTHQUAKE = "earthquake"
+    MANUAL = "manual"  # a button or key switch
+    REMOTE = "remote"  # "open all" from elsewhere
+    FAULT = "fault"  # an input that cannot be read, where its policy is to open
+
+
+class Phase(StrEnum):
+    """The state of the whole release."""
+
+    STARTING = "starting"
+    NORMAL = "normal"
+    ALARM = "alarm"
+    RELOCK_PENDING = "relock_pending"
+
+
+class Command(StrEnum):
+    """What a lane's outputs are told; NONE: nothing since this process started."""
+
+    NONE = "none"
+    OPEN = "open"
+    MAY_SHUT = "may_shut"
+
+
+class Now(NamedTuple):
+    """Time as data: `monotonic` drives every timer, `utc` is only written down."""
+
+    monotonic: float
+    utc: datetime
+
+
+# The plan
+
+
+class InputPlan(NamedTuple):
+    """An alarm input: what it means, which lanes it opens, and whether losing it opens them too."""
+
+    cause: Cause
+    lanes: frozenset[str]
+    open_on_fault: bool
+
+
+class LanePlan(NamedTuple):
+    """What can be seen of a lane: `has_feedback` an open contact, `has_clear` a sensor of persons in it."""
+
+    has_feedback: bool = False
+    has_clear: bool = False
+
+
+class Times(NamedTuple):
+    """The times of the release, seconds."""
+
+    relock_warning_s: float = 10.0  # from a reset to the first lane
+    relock_interval_s: float = 5.0  # between lanes
+    confirm_s: float = 3.0  # commanded open, not confirmed -> open by hand
+    fault_after_s: float = 1.0  # an input unread for so long is a fault
+    start_within_s: float = 3.0  # the same for an input never read since start
+
+
+class Plan(NamedTuple):
+    """Everything the machine knows of the site; lanes are relocked in their order here."""
+
+    inputs: Mapping[str, InputPlan]
+    lanes: Mapping[str, LanePlan]
+    reset_by: tuple[str, ...]
+    times: Times = Times()
+
+
+# The state
+
+
+class Source(NamedTuple):
+    """What latched: an input and the cause it latched with."""
+
+    input: str
+    cause: Cause
+
+
+class Latched(NamedTuple):
+    """A latched cause: since when (UTC, ISO 8601) and the lanes it still holds open."""
+
+    at: str
+    lanes: frozenset[str]
+
+
+class InputState(NamedTuple):
+    """`active` None: cannot be read, since `since`. `seen`: was read once. `faulted`: unread for too long."""
+
+    active: bool | None = None
+    seen: bool = False
+    since: float = 0.0
+    faulted: bool = False
+
+
+class LaneState(NamedTuple):
+    """`driven`: the command was written to every output of the lane. `is_open`, `clear`: None is unknown."""
+
+    command: Command = Command.NONE
+    driven: bool = False
+    is_open: bool | None = None
+    clear: bool | None = None
+    unconfirmed_since: float | None = None
+    by_hand: bool = False
+
+
+class Reset(NamedTuple):
+    """A reset being carried out; `next_at` is when the next lane may be relocked."""
+
+    by: str
+    why: str
+    next_at: float
+
+
+# Events
+
+
+class InputSeen(NamedTuple):
+    """An input was read; None: it cannot be read any more."""
+
+    input: str
+    active: bool | None
+
+
+class FeedbackSeen(NamedTuple):
+    """A lane's open contact was read; None: unknown."""
+
+    lane: str
+    is_open: bool | None
+
+
+class ClearSeen(NamedTuple):
+    """A lane's sensor of persons was read; None: unknown."""
+
+    lane: str
+    clear: bool | None
+
+
+class OutputDriven(NamedTuple):
+    """The lane's command was written to all its outputs, or could not be."""
+
+    lane: str
+    driven: bool
+
+
+class ResetRequested(NamedTuple):
+    """A person asks to end the alarm; `via` says which user of the box asked for them."""
+
+    by: str
+    why: str
+    via: str = ""
+
+
+class LatchRestored(NamedTuple):
+    """What was latched when the process last ran."""
+
+    latched: tuple[tuple[Source, Latched], ...]
+
+
+class LatchUnreadable(NamedTuple):
+    """The latch on disk says nothing that can be believed."""
+
+    detail: str
+
+
+class Tick(NamedTuple):
+    """`next_deadline` was reached."""
+
+
+Event = (
+    InputSeen
+    | FeedbackSeen
+    | ClearSeen
+    | OutputDriven
+    | ResetRequested
+    | LatchRestored
+    | LatchUnreadable
+    | Tick
+)
+
+# Effects
+
+
+class Open(NamedTuple):
+    """Hold the lane open, both directions."""
+
+    lane: str
+
+
+class Secure(NamedTuple):
+    """Allow the lane to be shut."""
+
+    lane: str
+
+
+class Warn(NamedTuple):
+    """These lanes will be shut, one after the other."""
+
+    lanes: frozenset[str]
+
+
+class WriteLatch(NamedTuple):
+    """Write what is latched to disk; after the outputs."""
+
+
+class Refused(NamedTuple):
+    """A reset was refused, for each of these reasons."""
+
+    reasons: tuple[str, ...]
+
+
+class Audit(NamedTuple):
+    """One record: a stable code, a sentence, a syslog priority (1 alert to 6 information), plain details."""
+
+    code: str
+    text: str
+    priority: int = 6
+    detail: Mapping[str, str] = MappingProxyType({})
+
+
+Effect = Open | Secure | Warn | WriteLatch | Refused | Audit
