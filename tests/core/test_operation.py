@@ -401,6 +401,15 @@ def test_a_lane_removed_in_an_emergency_stays_open_and_so_it_returns() -> None:
     assert bench.state() is LaneState.EMERGENCY
 
 
+def test_a_lane_removed_in_an_emergency_is_secured_if_it_returns_after_it() -> None:
+    bench = Bench()
+    bench.emergency("lane-1")
+    bench.do(PlanChanged(without_lane(plan(), "lane-1")))
+    assert relays(bench.emergency()) == []
+    assert relays(bench.do(PlanChanged(plan()))) == [SECURE]
+    assert relays(bench.do(PlanChanged(plan()))) == []
+
+
 def test_a_new_plan_may_need_a_device_that_is_lost() -> None:
     bench = Bench()
     lose(bench, "board-9")
