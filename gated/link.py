@@ -69,6 +69,7 @@ class ReleaseLink:
         event = EmergencyReported(
             state.open_lanes,
             tuple(dict.fromkeys(cause.cause for cause in state.causes)),
+            state.unconfirmed_lanes,
         )
         if self.fault is not None:
             self.since = datetime.now(UTC)
