@@ -228,7 +228,7 @@ class Machine:
         self.reset = None
         self.latched[source] = Latched(now.utc.isoformat(), lanes | (held.lanes if held else frozenset()))
         text = f"ALARM {source.cause} from {source.input}: {', '.join(sorted(lanes))} open"
-        detail = {"input": source.input, "cause": str(source.cause), "lanes": ",".join(sorted(lanes))}
+        detail = {"input": source.input, "cause": str(source.cause), "lane": ",".join(sorted(lanes))}
         after += [WriteLatch(), Audit("alarm", text, 1, detail)]
 
     def _open_latched(self, drive: list[Effect]) -> None:

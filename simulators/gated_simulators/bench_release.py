@@ -1,9 +1,13 @@
-"""How long from an alarm contact to the release outputs: `gated-release` over a Modbus board on a pty.
+"""How long from an alarm contact to the release outputs: `gated-release` and a simulated Modbus board.
 
 The board is a process of its own. It stamps the moment it hands over the answer that carries the alarm
 bit and the moment the last coil is commanded open, so a trial is all that happens on our side of the
 wire and nothing else: no polling interval, no board. The rival does the same over the same wire with a
 blocking loop and hand-made frames: no latch, no records, no supervision; it is the floor of the language.
+
+Two wires: a pty, and Modbus RTU through a raw TCP port as serial device servers offer it. The kernel
+hands bytes over a pty by a worker of ordinary priority, which waits milliseconds for a busy processor
+whatever our own priority is; the TCP wire has no such worker and shows what the software costs.
 
     python -m gated_simulators.bench_release [TRIALS]
 """
@@ -16,6 +20,8 @@ import json
 import os
 import random
 import select
+import signal
+import socket
 import statistics
 import sys
 import tempfile
@@ -74,10 +80,11 @@ energised = "may_shut"
 async def measure(trials: int = 2000) -> dict[str, Any]:
     """Measure and return {name: {p50, p99, p999, max, n}}; times in ms, `release_armed_s` in seconds."""
     found: dict[str, Any] = {"release_armed_s": summary(await _armed(9))}
-    for busy, suffix in ((0, "_idle"), (os.cpu_count() or 1, "")):
-        async with _busy(busy):
-            found[f"alarm_to_release{suffix}_ms"] = summary(await _trials("release", trials))
-            found[f"alarm_to_release{suffix}_rival_ms"] = summary(await _trials("rival", trials))
+    for wire, of in (("tcp", ""), ("pty", "_pty")):
+        for busy, load in ((0, "_idle"), (os.cpu_count() or 1, "")):
+            async with _busy(busy):
+                for who, name in (("release", ""), ("rival", "_rival")):
+                    found[f"alarm_to_release{of}{load}{name}_ms"] = summary(await _trials(who, wire, trials))
     return found
 
 
@@ -111,8 +118,11 @@ async def _process(*arguments: str, pipe: bool = False) -> AsyncIterator[asyncio
     try:
         yield process
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
+        if process.returncode is None:
+            with contextlib.suppress(
+                ProcessLookupError
+            ):  # not terminate(): that reaps a child asyncio waits for
+                os.kill(process.pid, signal.SIGTERM)
         await process.wait()
 
 
@@ -126,12 +136,12 @@ async def _busy(count: int) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _board(site: Path, trials: int) -> AsyncIterator[asyncio.subprocess.Process]:
-    port = site / "bus"
-    async with _process("-m", MODULE, "board", str(port), str(trials), pipe=True) as board:
+async def _board(site: Path, wire: str, trials: int) -> AsyncIterator[asyncio.subprocess.Process]:
+    async with _process("-m", MODULE, "board", wire, str(trials), pipe=True) as board:
         assert board.stdout is not None
-        await board.stdout.readline()  # it is there
+        port = (await board.stdout.readline()).decode().strip()
         (site / "release.toml").write_text(CONFIG.format(port=port))
+        (site / "port").write_text(port)
         yield board
 
 
@@ -141,13 +151,13 @@ async def _lines(board: asyncio.subprocess.Process) -> AsyncIterator[float]:
         yield float(line)
 
 
-async def _trials(who: str, trials: int) -> list[float]:
+async def _trials(who: str, wire: str, trials: int) -> list[float]:
     """Milliseconds of each trial."""
     with tempfile.TemporaryDirectory() as name:
         site = Path(name)
-        async with _board(site, trials) as board:
+        async with _board(site, wire, trials) as board:
             if who == "rival":
-                async with _process("-m", MODULE, "rival", str(site / "bus")):
+                async with _process("-m", MODULE, "rival", (site / "port").read_text()):
                     return [1000 * s async for s in _lines(board)][1:]
             async with _process("-m", "gated.release.service", "--config", str(site / "release.toml")):
                 resetting = asyncio.create_task(_reset_for_ever(site / "release.sock"))
@@ -175,7 +185,7 @@ async def _armed(times: int) -> list[float]:
     for _ in range(times):
         with tempfile.TemporaryDirectory() as name:
             site = Path(name)
-            async with _board(site, 0) as board:
+            async with _board(site, "pty", 0) as board:
                 begin = time.monotonic()
                 async with _process("-m", "gated.release.service", "--config", str(site / "release.toml")):
                     found.append(await anext(_lines(board)) - begin)
@@ -185,13 +195,19 @@ async def _armed(times: int) -> list[float]:
 # The board
 
 
-def board(port: str, trials: int) -> None:
-    """Serve the wire; print when the outputs were first commanded, then the seconds of each trial."""
-    ours, theirs = os.openpty()
-    tty.setraw(theirs)
-    Path(port).symlink_to(os.ttyname(theirs))
+def board(wire: str, trials: int) -> None:
+    """Serve the wire; print its port, when the outputs were first commanded, the seconds of each trial."""
+    if wire == "pty":
+        ours, theirs = os.openpty()
+        tty.setraw(theirs)
+        print(os.ttyname(theirs), flush=True)
+    else:
+        listening = socket.create_server(("127.0.0.1", 0))
+        print(f"socket://127.0.0.1:{listening.getsockname()[1]}", flush=True)
+        connection, _ = listening.accept()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        ours = connection.fileno()
     _first_in_line(BOARD_PRIORITY)
-    print("here", flush=True)
     coils, alarm, told_at, due = [False] * LANES, False, 0.0, 0.0
     buffer, done = b"", 0
     while done <= trials:  # the first line is the arming
@@ -238,8 +254,13 @@ def _switched(coils: list[bool], frame: bytes) -> list[bool]:
 
 def rival(port: str) -> None:
     """Poll, and open when the alarm bit is set; shut again when it is clear. Blocking, and nothing else."""
-    fd = os.open(port, os.O_RDWR | os.O_NOCTTY)
-    tty.setraw(fd)
+    if port.startswith("socket://"):
+        connection = socket.create_connection(("127.0.0.1", int(port.rpartition(":")[2])))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        fd = connection.fileno()
+    else:
+        fd = os.open(port, os.O_RDWR | os.O_NOCTTY)
+        tty.setraw(fd)
     _first_in_line(PRIORITY)
     poll = _framed(bytes([1, READ_INPUTS, 0, 0, 0, 1]))
     write = {on: _framed(bytes([1, WRITE_COILS, 0, 0, 0, LANES, 1, on * 3])) for on in (False, True)}

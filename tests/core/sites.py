@@ -171,3 +171,7 @@ def signals(effects: list[Effect]) -> list[str]:
 
 def with_lane(the_plan: Plan, name: str, **over: Any) -> Plan:
     return replace(the_plan, lanes={**the_plan.lanes, name: replace(the_plan.lanes[name], **over)})
+
+
+def without_lane(the_plan: Plan, name: str) -> Plan:
+    return replace(the_plan, lanes={key: lane for key, lane in the_plan.lanes.items() if key != name})

@@ -81,7 +81,7 @@ async def test_wrong_words_are_answered_in_sentences(site: Site) -> None:
         ({"do": "assist", "lane": ["lane"], "by": "x", "why": "y"}, "'lane' is required"),
     ):
         with pytest.raises(RequestRefused, match=sentence.split(";")[0]):
-            await site.ask(**request)  # type: ignore[arg-type]
+            await site.ask(**request)
 
 
 async def test_reload_and_check_tell_the_errors(site: Site) -> None:
