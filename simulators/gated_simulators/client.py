@@ -1,0 +1,52 @@
+"""Asking a running building, from the command line and from scenarios."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from gated import jsonlines
+from gated.errors import GatedError, InputError
+from gated_simulators.building.commands import as_request
+from gated_simulators.building.wiring import Wiring, read, sim_socket
+from gated_simulators.processes import serving_pid
+
+
+async def ask(site: Path, do: str, args: dict[str, Any] | None = None) -> Any:
+    """Ask the building of a site. Raises RequestRefused, or GatedError when none is running."""
+    path = sim_socket(site)
+    if not path.exists():
+        raise GatedError(f"no building is running at {site}: start one with gatesim run --site {site}")
+    return await jsonlines.request(path, do, **(args or {}))
+
+
+async def act(site: Path, wanted: argparse.Namespace) -> None:
+    """Carry out an act of `commands` on the building of a site. `kill` needs no building."""
+    if wanted.do == "kill":
+        kill(read(site), wanted.process)
+        return
+    request = as_request(wanted)
+    await ask(site, str(request.pop("do")), request)
+
+
+def kill(wiring: Wiring, process: str) -> None:
+    """SIGKILL the process that serves the socket of this name. Raises GatedError."""
+    os.kill(serving_pid(socket_of(wiring, process)), signal.SIGKILL)
+
+
+def socket_of(wiring: Wiring, process: str) -> Path:
+    """The socket by which a process of the site is known."""
+    return wiring.control_socket if process == "gated" else wiring.release_socket
+
+
+def content_of(code: str) -> str:
+    """What a code argument stands for: itself, or the content of @FILE. Raises InputError."""
+    if not code.startswith("@"):
+        return code
+    try:
+        return Path(code[1:]).read_text(encoding="utf-8").rstrip("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError([f"{code[1:]}: cannot be read as text: {error}"]) from error

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import pty
+import termios
+from pathlib import Path
+
+from rich.console import Console
+
+from gated_simulators import client
+from gated_simulators.picture import floor, picture
+from gated_simulators.processes import entry_point
+
+
+def lane(**changes: object) -> dict[str, object]:
+    usual: dict[str, object] = {
+        "title": "Main",
+        "flap": 0.0,
+        "jam": None,
+        "lamps": [],
+        "people": [],
+        "passed": {"entry": 0, "exit": 0},
+        "beams": [],
+        "may_shut": True,
+    }
+    return {**usual, **changes}
+
+
+def drawn(**changes: object) -> str:
+    sim = {
+        "lanes": {"lane-1": lane(**changes)},
+        "devices": {"board-1": "cut"},
+        "alarms": {"fire-panel": True},
+    }
+    gated = {
+        "lanes": {"lane-1": {"state": "secured", "mode": "both"}},
+        "devices": {"board-1": {"ok": False, "fault": "gone"}},
+    }
+    journal = [{"at": "2026-04-01T01:02:03Z", "kind": "decision", "code": "denied_area", "lane": "lane-1"}]
+    console = Console(width=160, height=50)
+    with console.capture() as drawing:
+        console.print(picture(sim, gated, {"phase": "alarm"}, journal, [("a line", "")], "walk"))
+    return drawing.get()
+
+
+def test_the_picture_tells_flap_people_faults_alarm_and_decisions() -> None:
+    text = drawn(people=[{"way": "entry", "at_m": 0.3, "leaving": False}], jam="shut", may_shut=False)
+    for piece in (
+        "█", "▶", "jammed shut", "held open", "secured both", "cut", "fault", "fire-panel ALARM",
+        "alarm", "denied_area", "01:02:03", "a line", "> walk",
+    ):  # fmt: skip
+        assert piece in text
+    assert "█" not in drawn(flap=1.0)
+
+
+def test_people_are_drawn_from_their_own_end() -> None:
+    entering = floor(lane(people=[{"way": "entry", "at_m": 0.0, "leaving": False}])).plain
+    leaving = floor(lane(people=[{"way": "exit", "at_m": 0.0, "leaving": False}])).plain
+    assert entering.index("▶") < entering.index("█") < leaving.index("◀")
+
+
+async def test_somebody_types_at_the_terminal_and_quits(site: Path) -> None:
+    ours, its = pty.openpty()
+    before = termios.tcgetattr(its)
+    process = await asyncio.create_subprocess_exec(
+        entry_point("gatesim"), "run", "--site", str(site),
+        stdin=its, stdout=its, stderr=its,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "50"},
+    )  # fmt: skip
+    screen = bytearray()
+    asyncio.get_running_loop().add_reader(ours, lambda: screen.extend(os.read(ours, 65536)))
+    try:
+        async with asyncio.timeout(30.0):
+            await _until(lambda: b"help lists" in screen)
+            os.write(ours, b"fly\rjam lane-1 shuu\x7ft\r")
+            while (await client.ask(site, "status"))["lanes"]["lane-1"]["jam"] != "shut":
+                await asyncio.sleep(0.02)
+            await _until(lambda: b"invalid choice" in screen)
+            os.write(ours, b"quit\r")
+            assert await process.wait() == 0
+        assert termios.tcgetattr(its) == before
+    finally:
+        asyncio.get_running_loop().remove_reader(ours)
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        os.close(ours)
+        os.close(its)
+
+
+async def _until(holds: object) -> None:
+    assert callable(holds)
+    while not holds():
+        await asyncio.sleep(0.02)
