@@ -222,34 +222,6 @@ def test_an_assisted_person_deep_in_the_lane_completes_at_the_far_beam() -> None
     assert records(bench.beams("X-")) == ["completed"]
 
 
-def test_free_exit_releases_on_approach() -> None:
-    bench = Bench(plan(lane={"mode": LaneMode.FREE_EXIT}))
-    effects = bench.beams("X+")
-    assert reason(effects) is Reason.GRANTED_FREE_EXIT
-    assert relays(effects) == [RELEASE_OUT]
-    assert bench.state() is LaneState.PASSING
-    effects = bench.beams("F+ X- F-")
-    assert records(effects) == ["completed"]
-    assert not of(effects, StoreMove)
-
-
-def test_free_exit_waits_while_somebody_enters() -> None:
-    bench = Bench(plan(lane={"mode": LaneMode.FREE_EXIT}))
-    bench.present(card())
-    assert records(bench.beams("X+")) == []  # may come up there
-    assert records(bench.beams("X- F+ X+ F- X-")) == ["completed"]
-    bench.present(card(b"other"))
-    bench.beams("X+")
-    effects = bench.wait(5)
-    assert records(effects) == ["cancelled", "granted_free_exit"]  # nobody came in: now the exit
-    assert relays(effects) == [SECURE, RELEASE_OUT]
-
-
-def test_entry_beam_is_no_free_exit() -> None:
-    bench = Bench(plan(lane={"mode": LaneMode.FREE_EXIT}))
-    assert records(bench.beams("F+ X+ F- X-")) == ["forced", "cleared"]
-
-
 def test_a_lane_without_beams_assumes_the_passage() -> None:
     bench = Bench(plan(lane={"has_beams": False, "times": {"pulse_s": 1.0}}))
     bench.present(card())
