@@ -86,6 +86,7 @@ async def serve(config: Config) -> None:
         runtime.recorder.note(
             RecordKind.AUDIT, "started", after=after, version=__version__, config=config.digest
         )
+        parts.callback(runtime.recorder.tell)
         parts.callback(runtime.recorder.note, RecordKind.AUDIT, "stopped")
         await runtime.start()
         parts.push_async_callback(runtime.stop)
@@ -146,6 +147,8 @@ def main(argv: list[str] | None = None) -> int:
             print(json.dumps(schema(), indent=2, ensure_ascii=False))
             return 0
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
+        # Readers run in threads: one that is busy in Python gives way to a card sooner than after 5 ms.
+        sys.setswitchinterval(0.0005)
         logs.configure()
         asyncio.run(serve(load(args.config)))
     except GatedError as error:
