@@ -143,7 +143,9 @@ def _alarm_emergency(lane: Turnstile, m: Moment) -> None:
 
 
 def _alarm_not_seen_open(lane: Turnstile, m: Moment) -> None:
-    m.emit(Record(RecordKind.ALARM, "not_seen_open", lane.plan.id, detail={"now": "opened by our relays too"}))
+    m.emit(
+        Record(RecordKind.ALARM, "not_seen_open", lane.plan.id, detail={"now": "opened by our relays too"})
+    )
 
 
 def _report_cleared(lane: Turnstile, m: Moment) -> None:
