@@ -138,6 +138,14 @@ async def test_a_lane_seen_open_is_left_to_the_release_and_one_not_seen_open_is_
         await seen(site, lambda lane: lane.observed == "open" and not lane.open_by_hand)
         assert not [c for c in site.board.board.history[moved:] if c.channel in (1, 2)]
 
+        site.reader.present(GOOD_CARD)
+        await site.record("emergency_open", access_point="reader")
+        await site.stop(signal.SIGKILL)
+        await site.start()
+        await site.record("started", after="a crash")
+        await site.record("emergency_open", access_point="reader")  # and not granted, at the very start
+        assert not [c for c in site.board.board.history[moved:] if c.channel in (1, 2)]
+
         panel.on_command.clear()
         panel.board.inputs[1] = False  # somebody forces the flap shut, or it never was as open as it said
         await seen(site, lambda lane: lane.open_by_hand)
