@@ -105,7 +105,9 @@ def install() -> None:
     )
     run(f"{BIN}/pip", "install", "--quiet", "--no-deps", "gated")
     for name in ("sysusers", "tmpfiles"):
-        shutil.copy(SOURCE / f"systemd/gated.{name}.conf", f"/etc/{name}.d/gated.conf")
+        place = Path(f"/etc/{name}.d")
+        place.mkdir(exist_ok=True)
+        shutil.copy(SOURCE / f"systemd/gated.{name}.conf", place / "gated.conf")
     run("systemd-sysusers")
     run("systemd-tmpfiles", "--create", "gated.conf")
     for unit in ("gated", "gated-release"):
@@ -113,7 +115,8 @@ def install() -> None:
         # The container's wires are pseudo terminals; a real site's are the classes the unit names.
         drop = UNITS / f"{unit}.service.d"
         drop.mkdir()
-        (drop / "wires.conf").write_text("[Service]\nDeviceAllow=char-pts rw\nSupplementaryGroups=tty\n")
+        (drop / "wires.conf").write_text("[Service]\nDeviceAllow=char-pts rw\n")
+    run("mount", "-o", "remount,mode=666", "/dev/pts")
     make_site()
     run("systemctl", "daemon-reload")
 
