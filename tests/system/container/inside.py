@@ -73,6 +73,11 @@ def gatesim(*words: str) -> str:
     return run(f"{BIN}/gatesim", *words, "--site", str(SITE))
 
 
+def building() -> Any:
+    """What is seen at the far ends of the wires."""
+    return json.loads(run(f"{BIN}/gatesim", "status", "--json", "--site", str(SITE), check=False) or "{}")
+
+
 def show(unit: str, key: str) -> str:
     """One property of a unit."""
     return run("systemctl", "show", "-P", key, unit).strip()
@@ -147,7 +152,7 @@ def main() -> int:
     install()
     print("ok    installed from the lock file without a network", flush=True)
     run("systemd-run", "--unit=building", f"{BIN}/gatesim", "run", "--plain", "--site", str(SITE))
-    until("the far ends of the wires are held", lambda: gatesim("status", "--json"))
+    until("the far ends of the wires are held", building)
 
     run("systemctl", "start", "gated-release")
     until("gated-release is armed and says so", lambda: show("gated-release", "ActiveState") == "active")
@@ -187,9 +192,7 @@ def main() -> int:
     gatesim("trip", "fire-panel", "--for", "0.1")
     until(
         "a fire pulse opens every lane",
-        lambda: all(
-            lane["flap"] == 1.0 for lane in json.loads(gatesim("status", "--json"))["lanes"].values()
-        ),
+        lambda: all(lane["flap"] == 1.0 for lane in building()["lanes"].values()),
     )
     run("systemctl", "restart", "gated-release")
     until(
@@ -200,12 +203,7 @@ def main() -> int:
     run("systemctl", "stop", "gated")
     until(
         "SIGTERM leaves gated's relays at rest",
-        lambda: (
-            not any(
-                lane["released"] or lane["lamps"]
-                for lane in json.loads(gatesim("status", "--json"))["lanes"].values()
-            )
-        ),
+        lambda: not any(lane["released"] or lane["lamps"] for lane in building()["lanes"].values()),
     )
     if show("gated", "Result") != "success":
         until("gated stopped cleanly", lambda: False, 0.1)
