@@ -49,7 +49,7 @@ def until(what: str, test: Callable[[], Any], within_s: float = 15.0) -> Any:
         time.sleep(0.05)
     failures += 1
     print(f"FAIL  {what}: not within {within_s} s, last seen {seen!r}", flush=True)
-    print(run("journalctl", "--no-pager", "-n", "25", "-o", "short-monotonic", check=False), flush=True)
+    print(run("journalctl", "--no-pager", "-n", "40", "-o", "short-monotonic", check=False), flush=True)
     return seen
 
 
@@ -154,9 +154,9 @@ def main() -> int:
     run("systemd-run", "--unit=building", f"{BIN}/gatesim", "run", "--plain", "--site", str(SITE))
     until("the far ends of the wires are held", building)
 
-    run("systemctl", "start", "gated-release")
+    run("systemctl", "start", "--no-block", "gated-release")
     until("gated-release is armed and says so", lambda: show("gated-release", "ActiveState") == "active")
-    run("systemctl", "start", "gated")
+    run("systemctl", "start", "--no-block", "gated")
     until("gated serves", lambda: show("gated", "ActiveState") == "active")
     until("gatectl sees the release link", lambda: gatectl("status")["release"]["phase"] == "normal")
 
@@ -194,7 +194,7 @@ def main() -> int:
         "a fire pulse opens every lane",
         lambda: all(lane["flap"] == 1.0 for lane in building()["lanes"].values()),
     )
-    run("systemctl", "restart", "gated-release")
+    run("systemctl", "restart", "--no-block", "gated-release")
     until(
         "the alarm outlives a restart of gated-release",
         lambda: gatectl("status")["release"]["phase"] == "alarm",
