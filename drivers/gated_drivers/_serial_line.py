@@ -18,7 +18,11 @@ T = TypeVar("T")
 
 def why_not_open(port: str) -> str:
     """Why a serial port that did not open did not, as a sentence that says what to do."""
-    if not Path(port).exists():
+    try:
+        Path(port).stat()
+    except PermissionError:
+        return "no permission to look for it; open its directory to the user of the service"
+    except OSError:
         return "there is no such device; check the cable and the port name"
     if not os.access(port, os.R_OK | os.W_OK):
         return "no permission to use it; add the user to the group dialout"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 from gated.ports import DriverFault
 from gated_drivers import relay_serial
 from gated_drivers._codecs import lcus
-from gated_drivers._serial_line import in_thread
+from gated_drivers._serial_line import in_thread, why_not_open
 from gated_drivers.relay_serial import SerialRelaySettings
 from gated_simulators.rigs import relay_serial as rigs
 from tests.drivers.samples import until
@@ -130,3 +131,15 @@ async def test_a_call_whose_caller_is_cancelled_is_undone_before_it_returns() ->
     with pytest.raises(asyncio.CancelledError):
         await task
     assert undone.is_set()
+
+
+def test_a_port_in_a_closed_directory_is_named_as_such(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o000)
+    was = os.geteuid()
+    if was == 0:
+        os.seteuid(65534)  # root may look everywhere
+    try:
+        assert "no permission to look" in why_not_open(str(closed / "port"))
+    finally:
+        os.seteuid(was)

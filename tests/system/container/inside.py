@@ -145,6 +145,7 @@ def make_site() -> None:
             text = text.replace(there, here)
         (SITE / name).write_text(text)
     run("chown", "-R", "root:gated", str(SITE))
+    run("chmod", "-R", "u=rwX,g=rX,o=", str(SITE))
 
 
 def main() -> int:
