@@ -45,7 +45,10 @@ def understood(parser: argparse.ArgumentParser, line: str) -> None:
 
 @pytest.mark.parametrize("line", sorted(set(typed("gatectl"))))
 def test_gatectl_understands(line: str) -> None:
-    named = {"gatectl reset": "gatectl reset --why x"}  # named in a sentence, not to be typed like that
+    named = {  # in a sentence, not to be typed like that
+        "gatectl reset": "gatectl reset --why x",
+        "gatectl allowlist load": "gatectl allowlist load FILE",
+    }
     understood(gatectl(), named.get(line, line))
 
 
