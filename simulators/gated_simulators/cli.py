@@ -44,7 +44,7 @@ def _play(args: argparse.Namespace) -> int:
     from gated_simulators import demo
 
     live = demo.is_live() and not args.plain
-    return asyncio.run(demo.play(args.scenario, args.on, args.source, args.keep, live))
+    return asyncio.run(demo.play(args.scenario, args.on, args.source, args.keep, live, args.picture))
 
 
 def _act(args: argparse.Namespace) -> int:
@@ -91,6 +91,8 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument("--from", dest="source", type=_site, metavar="DIR", help="the site to copy")
         one.add_argument("--keep", action="store_true", help="leave the scratch site and its logs")
         one.add_argument("--plain", action="store_true", help="lines instead of a picture")
+    play.set_defaults(picture=None)
+    demo.add_argument("--picture", type=Path, metavar="FILE", help="write the busiest moment as SVG")
     status = sub.add_parser("status", help="what the building looks like now")
     status.add_argument("--json", action="store_true")
     status.set_defaults(run=_status)

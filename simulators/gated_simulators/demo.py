@@ -130,15 +130,26 @@ def plain(item: str | Row) -> None:
 
 
 async def _started(
-    source: Path, keep: bool, wanted: scenarios.Scenario, rows: list[Row], faults: list[str], live: bool
+    source: Path,
+    keep: bool,
+    wanted: scenarios.Scenario,
+    rows: list[Row],
+    faults: list[str],
+    live: bool,
+    picture: Path | None,
 ) -> bool:
-    """Play on a scratch site, under a picture or on plain lines."""
-    if not live:
+    """Play on a scratch site, under a picture or on plain lines; `picture` gets the busiest moment."""
+    if not live and picture is None:
         return await play_scratch(source, keep, wanted, plain, rows, faults)
+    from gated_simulators.snapshot import Snapshot, off_screen
     from gated_simulators.terminal import Show
 
-    show = Show()
-    return await show.around(play_scratch(source, keep, wanted, show.tell, rows, faults, show.look_at))
+    snapshot = Snapshot()
+    show = Show(console=None if live else off_screen(), seen=snapshot.look)
+    held = await show.around(play_scratch(source, keep, wanted, show.tell, rows, faults, show.look_at))
+    if picture is not None:
+        snapshot.save(picture, wanted.title)
+    return held
 
 
 async def _until_told(main: asyncio.Task[bool]) -> int | None:
@@ -162,10 +173,13 @@ async def _until_told(main: asyncio.Task[bool]) -> int | None:
     return told[0] if told else None
 
 
-async def play(name: str, site: Path | None, source: Path | None, keep: bool, live: bool) -> int:
+async def play(
+    name: str, site: Path | None, source: Path | None, keep: bool, live: bool, picture: Path | None = None
+) -> int:
     """Play a scenario and print the table; 0 when everything held, 1 when not, 128+N after signal N.
 
-    On `site` as it runs, or on a scratch copy of `source` that is started for it.
+    On `site` as it runs, or on a scratch copy of `source` that is started for it; then `picture` may name
+    a file for the busiest moment as SVG.
     """
     wanted = scenarios.load(find(name))
     began, rows, faults = time.monotonic(), list[Row](), list[str]()
@@ -173,7 +187,8 @@ async def play(name: str, site: Path | None, source: Path | None, keep: bool, li
     if site is not None:
         main = asyncio.create_task(play_here(site, wanted, plain, rows))
     else:
-        main = asyncio.create_task(_started(source or scratch.template(), keep, wanted, rows, faults, live))
+        source = source or scratch.template()
+        main = asyncio.create_task(_started(source, keep, wanted, rows, faults, live, picture))
     number = await _until_told(main)
     if number is not None and main.cancelled():
         print(f"\nstopped by {signal.Signals(number).name}; nothing is left running", flush=True)

@@ -9,12 +9,12 @@ import sys
 import termios
 import tty
 from collections import deque
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
@@ -39,8 +39,16 @@ OTHER_ROWS = 21  # of the picture, under and over the lines
 class Show:
     """A live picture of a site; with `typed`, also a prompt."""
 
-    def __init__(self, typed: bool = False, stopped: asyncio.Event | None = None) -> None:
-        self._console = Console()
+    def __init__(
+        self,
+        typed: bool = False,
+        stopped: asyncio.Event | None = None,
+        console: Console | None = None,
+        seen: Callable[[dict[str, Any], RenderableType], None] = lambda sim, drawn: None,
+    ) -> None:
+        """`console`: where to show, instead of the terminal; `seen` is called with each picture drawn."""
+        self._console = console or Console()
+        self._seen = seen
         self._lines: deque[tuple[str, str]] = deque(maxlen=LINES)
         self._site: Path | None = None
         self._typed: str | None = "" if typed else None
@@ -93,7 +101,9 @@ class Show:
         release = await _ask(wiring.release_socket)
         room = max(3, self._console.height - OTHER_ROWS)
         lines = list(self._lines)[-room:]
-        return picture(sim, gated, release, sightings.journal[-DECISIONS:], lines, self._typed)
+        drawn = picture(sim, gated, release, sightings.journal[-DECISIONS:], lines, self._typed)
+        self._seen(sim, drawn)
+        return drawn
 
     # -- typed commands ------------------------------------------------------------------------------------
 
