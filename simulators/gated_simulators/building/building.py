@@ -250,7 +250,11 @@ async def open_building(wiring: Wiring) -> AsyncIterator[Building]:
                     module = importlib.import_module(_rig_module(settings))
                 except ImportError as error:
                     raise GatedError(f"{name}: there is no rig for its driver ({error})") from error
-                by_port[port] = await stack.enter_async_context(module.open_rig(settings))
+                try:
+                    by_port[port] = await stack.enter_async_context(module.open_rig(settings))
+                except (OSError, ValueError) as error:
+                    why = getattr(error, "strerror", None) or error
+                    raise GatedError(f"{name}: the far end of its wire cannot be held: {why}") from error
             building.rigs[name] = by_port[port]
         for rig in by_port.values():
             if hasattr(rig, "on_command"):
