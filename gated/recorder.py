@@ -68,8 +68,8 @@ def _log(record: Record, detail: Mapping[str, str]) -> None:
 
 
 def _message(record: Record, detail: Mapping[str, str]) -> str:
-    """One line for people: the code in words, where, and what is known of it."""
+    """One line for people: the code in words, where, and what is known. Not whose: the journal tells."""
     where = record.lane or record.access_point
     what = record.code.replace("_", " ")
-    more = ", ".join(f"{name} {value}" for name, value in detail.items() if value)
+    more = ", ".join(f"{name} {value}" for name, value in detail.items() if value and name != "id")
     return f"{where + ': ' if where else ''}{what}{f' ({more})' if more else ''}"

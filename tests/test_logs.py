@@ -12,6 +12,9 @@ import pytest
 import structlog
 
 from gated import journald, logs
+from gated.core.effects import RecordKind
+from gated.journal import Journal, read
+from gated.recorder import Recorder
 
 
 @pytest.fixture
@@ -70,3 +73,17 @@ def test_other_libraries_are_heard_from_warning_up_without_hex(journal: socket.s
     told = entry(journal)
     assert told["MESSAGE"] == "somelibrary.reader: card [hex] left, [hex] "
     assert told["PRIORITY"] == "4"
+
+
+async def test_whose_credential_it_was_is_in_the_record_and_not_in_the_log(
+    journal: socket.socket, tmp_path: Path
+) -> None:
+    records = Journal(tmp_path / "records")
+    recorder = Recorder(records)
+    recorder.note(RecordKind.COMMAND, "pass_activated", id="feedface01", by="desk")
+    recorder.tell()
+    records.close()
+    assert [r["detail"]["id"] for r in read(tmp_path / "records")] == ["feedface01"]
+    told = journal.recv(4096)
+    assert b"pass activated (by desk)" in told
+    assert b"feedface" not in told

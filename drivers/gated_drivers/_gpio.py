@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
-from gpiozero import Device
+from gpiozero import BadPinFactory, Device
 
 from gated.ports import DriverFault
-
-# gpiozero would import its back end when the first pin is opened. lgpio makes a file in the folder that
-# LG_WD names, or else in the current one; where it cannot, opening says so.
-with suppress(Exception):
-    pass
 
 
 @contextmanager
@@ -34,7 +29,13 @@ def find_pins(names: Iterable[int | str]) -> Any:
         if Device.pin_factory is None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # gpiozero warns of each back end that is not there
-                Device.ensure_pin_factory()
+                try:
+                    Device.ensure_pin_factory()
+                except BadPinFactory as error:
+                    raise DriverFault(
+                        "GPIO: no library works for the pins of this computer; install lgpio beside gated, "
+                        "and add the user to the group gpio"
+                    ) from error
         factory = Device.pin_factory
         for name in names:
             if not any(factory.board_info.find_pin(name)):

@@ -127,6 +127,9 @@ class Bus:
         except asyncio.CancelledError:  # the line was lost or closed meanwhile
             _fail(exchange, self._fault or DriverFault(f"{self.port}: closed"))
             raise
+        except Exception as error:  # what pymodbus cannot even encode; whoever waits must hear of it
+            why = f"cannot be asked this ({error}); check its channel numbers"
+            _fail(exchange, DriverFault(f"{self.port}: unit {request.dev_id} {why}"))
         else:
             if not exchange.answer.done():
                 exchange.answer.set_result(answer)

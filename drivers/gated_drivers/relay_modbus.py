@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from typing import Annotated
 
 from pydantic import Field
 from pymodbus.pdu import ModbusPDU
@@ -12,6 +13,9 @@ from pymodbus.pdu.bit_message import ReadCoilsRequest, WriteMultipleCoilsRequest
 
 from gated.ports import Driver, DriverFault, Kind, Settings
 from gated_drivers._modbus_bus import Bus, bus
+
+Address = Annotated[int, Field(ge=0, le=65535)]
+MOST = 2000  # coils one request may read (Application Protocol 1.1b3, 6.1)
 
 
 class ModbusRelaySettings(Settings):
@@ -21,8 +25,8 @@ class ModbusRelaySettings(Settings):
     unit: int = Field(1, ge=1, le=247, description="the board's number on the line")
     baudrate: int = Field(9600, ge=300, le=1_000_000, description="bits per second, 8N1")
     timeout_s: float = Field(0.3, gt=0, le=10, description="an answer later than this is a fault; seconds")
-    rest: dict[int, bool] = Field(
-        default_factory=dict, description="coils commanded on closing; others stay as they are"
+    rest: dict[Address, bool] = Field(
+        default_factory=dict, description="coils commanded on closing, by address; others stay as they are"
     )
 
 
@@ -50,7 +54,15 @@ class ModbusRelayBoard:
 
     async def observed(self) -> Mapping[int, bool]:
         """Read back the coils of `rest` and those commanded so far; coil 0 where there are none."""
-        wanted = sorted(self._known) or [0]
+        observed: dict[int, bool] = {}
+        left = sorted(self._known) or [0]
+        while left:
+            together = [channel for channel in left if channel - left[0] < MOST]
+            observed |= await self._read(together)
+            left = left[len(together) :]
+        return observed
+
+    async def _read(self, wanted: list[int]) -> dict[int, bool]:
         first, count = wanted[0], wanted[-1] - wanted[0] + 1
         request = ReadCoilsRequest(address=first, count=count, dev_id=self._settings.unit)
         answer = await self._line.ask(request, self._settings.timeout_s)

@@ -42,6 +42,8 @@ def save(code: str, directory: Path, name: str) -> tuple[Path, Path]:
     png, svg = directory / f"{name}.png", directory / f"{name}.svg"
     drawn = symbol(code)
     try:
+        for picture in (png, svg):
+            picture.touch(mode=0o600)  # as good as the pass itself
         drawn.save(str(png), scale=8, border=4)
         drawn.save(str(svg), scale=4, border=4)
     except OSError as error:

@@ -48,8 +48,6 @@ def _play(args: argparse.Namespace) -> int:
 
 
 def _act(args: argparse.Namespace) -> int:
-    if args.do == "code":
-        args.code = client.content_of(args.code)
     asyncio.run(client.act(args.site, args))
     return 0
 

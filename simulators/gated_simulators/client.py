@@ -17,10 +17,15 @@ from gated_simulators.processes import serving_pid
 
 async def ask(site: Path, do: str, args: dict[str, Any] | None = None) -> Any:
     """Ask the building of a site. Raises RequestRefused, or GatedError when none is running."""
-    path = sim_socket(site)
-    if not path.exists():
-        raise GatedError(f"no building is running at {site}: start one with gatesim run --site {site}")
-    return await jsonlines.request(path, do, **(args or {}))
+    try:
+        return await jsonlines.request(sim_socket(site), do, **(args or {}))
+    except GatedError as error:
+        # Refused where a socket was left behind by a building that was killed.
+        if isinstance(error.__cause__, FileNotFoundError | ConnectionRefusedError):
+            raise GatedError(
+                f"no building is running at {site}: start one with gatesim run --site {site}"
+            ) from error
+        raise
 
 
 async def act(site: Path, wanted: argparse.Namespace) -> None:
@@ -28,6 +33,8 @@ async def act(site: Path, wanted: argparse.Namespace) -> None:
     if wanted.do == "kill":
         kill(read(site), wanted.process)
         return
+    if wanted.do == "code":
+        wanted.code = _content_of(wanted.code)
     request = as_request(wanted)
     await ask(site, str(request.pop("do")), request)
 
@@ -42,11 +49,13 @@ def socket_of(wiring: Wiring, process: str) -> Path:
     return wiring.control_socket if process == "gated" else wiring.release_socket
 
 
-def content_of(code: str) -> str:
+def _content_of(code: str) -> str:
     """What a code argument stands for: itself, or the content of @FILE. Raises InputError."""
     if not code.startswith("@"):
         return code
     try:
         return Path(code[1:]).read_text(encoding="utf-8").rstrip("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError([f"{code[1:]}: cannot be read as text: {error}"]) from error
+    except OSError as error:
+        raise InputError([f"{code[1:]}: cannot be read: {error.strerror}"]) from error
+    except UnicodeDecodeError as error:
+        raise InputError([f"{code[1:]}: is not UTF-8 text"]) from error

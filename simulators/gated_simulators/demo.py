@@ -15,10 +15,11 @@ from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 
-from gated.errors import GatedError, InputError
+from gated.errors import ConfigError, GatedError, InputError
 from gated_simulators import scratch
 from gated_simulators.building import scenario as scenarios
 from gated_simulators.building import wiring as wires
+from gated_simulators.building.names import strangers
 from gated_simulators.building.observe import answers, watching
 from gated_simulators.building.play import Player, Row
 from gated_simulators.processes import Processes, entry_point
@@ -87,9 +88,17 @@ async def _up(processes: Processes, name: str, socket: Path) -> bool:
         waiting.cancel()
 
 
+def _fitting(site: Path, wanted: scenarios.Scenario) -> wires.Wiring:
+    """The wiring of a site that has everything the scenario names. Raises ConfigError."""
+    wiring = wires.read(site)
+    if problems := strangers(wanted, wiring):
+        raise ConfigError(f"{wanted.title}, on {site}", problems)
+    return wiring
+
+
 async def play_here(site: Path, wanted: scenarios.Scenario, tell: Tell, rows: list[Row]) -> bool:
     """Play on a site that somebody else runs."""
-    wiring = wires.read(site)
+    wiring = _fitting(site, wanted)
     async with watching(wiring) as sightings:
         player = Player(wiring, sightings, None, tell)
         player.rows = rows
@@ -109,13 +118,12 @@ async def play_scratch(
     site = Path(tempfile.mkdtemp(prefix="gated-demo-"))
     try:
         scratch.make(source, site, datetime.now(UTC))
+        wiring = _fitting(site, wanted)
         made(site)
-        async with running(site, faults) as processes:
-            wiring = wires.read(site)
-            async with watching(wiring) as sightings:
-                player = Player(wiring, sightings, processes, tell)
-                player.rows = rows
-                held = await player.play(wanted)
+        async with running(site, faults) as processes, watching(wiring) as sightings:
+            player = Player(wiring, sightings, processes, tell)
+            player.rows = rows
+            held = await player.play(wanted)
         return held and not faults
     finally:
         if not keep:
@@ -191,7 +199,8 @@ async def play(
         main = asyncio.create_task(_started(source, keep, wanted, rows, faults, live, picture))
     number = await _until_told(main)
     if number is not None and main.cancelled():
-        print(f"\nstopped by {signal.Signals(number).name}; nothing is left running", flush=True)
+        left = "nothing is left running" if site is None else "the site runs on"
+        print(f"\nstopped by {signal.Signals(number).name}; {left}", flush=True)
         for fault in faults:
             print(f"fault: {fault}", flush=True)
         return 128 + number

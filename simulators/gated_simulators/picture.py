@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import tzinfo
 from typing import Any
 
 from rich.columns import Columns
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from gated_simulators.building.expectations import device_state
+from gated_simulators.building.observe import moment
 from gated_simulators.building.turnstile import FAR_BEAM_M, FLAP_M, LENGTH_M, NEAR_BEAM_M
 
-CELLS = 37
+CELLS = 35
+LANE_WIDTH = CELLS + 4
+"""Columns of a lane in its frame: two of them beside each other fit a terminal of 80."""
+LANE_ROWS = 6
+DECISIONS = 8
+"""How many records of the journal are shown."""
 BEFORE_M = 0.6  # how much of the floor before and behind the lane is shown
 
 
@@ -49,61 +55,70 @@ def _lamps(lane: dict[str, Any]) -> Text:
 
 def _lane(name: str, lane: dict[str, Any], gated: dict[str, Any]) -> Panel:
     flap = "open" if lane["flap"] >= 1 else "shut" if lane["flap"] <= 0 else "moving"
-    jam = f" [bold magenta]jammed {lane['jam']}[/]" if lane["jam"] else ""
-    held = "" if lane["may_shut"] else " [bold red]held open by the emergency release[/]"
     passed = lane["passed"]
-    lines: list[RenderableType] = [
+    lines = [
         floor(lane),
-        _lamps(lane),
-        Text.from_markup(f"flap {flap}{jam}{held}"),
-        Text.from_markup(f"gated says {escape(_lane_state(gated, name))}"),
-        Text.from_markup(f"passed {passed['entry']} in, {passed['exit']} out"),
+        Text.assemble(_lamps(lane), f"   in {passed['entry']}, out {passed['exit']}"),
+        Text.assemble(
+            f"flap {flap}",
+            ("" if lane["may_shut"] else ", emergency", "bold red"),
+            (f", jammed {lane['jam']}" if lane["jam"] else "", "bold magenta"),
+        ),
+        Text(f"gated: {_lane_state(gated, name)}"),
     ]
+    for line in lines:
+        line.no_wrap, line.overflow = True, "ellipsis"
     border = "red" if not lane["may_shut"] else "green" if lane["flap"] >= 1 else "blue"
-    return Panel(Group(*lines), title=f"{name} {lane['title']}", border_style=border, width=CELLS + 6)
+    title = Text(f"{name} {lane['title']}", no_wrap=True, overflow="ellipsis")
+    return Panel(Group(*lines), title=title, border_style=border, width=LANE_WIDTH, height=LANE_ROWS)
 
 
 def _lane_state(gated: dict[str, Any], name: str) -> str:
     lane = gated.get("lanes", {}).get(name)
     if lane is None:
-        return "nothing: not answering"
+        return "not answering"
     return " ".join(str(lane[key]) for key in ("state", "mode") if lane.get(key))
 
 
 def _devices(sim: dict[str, Any], gated: dict[str, Any]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), title="devices", title_justify="left", title_style="bold")
-    for column in ("", "wire", "gated"):
-        table.add_column(column, header_style="dim")
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("device", "wire", "gated"):
+        table.add_column(column, header_style="dim", no_wrap=True)
     for name, wire in sim["devices"].items():
         state = device_state(gated.get("devices", {}).get(name)) or ""
         colour = {"ok": "green", "fault": "bold red"}.get(state, "dim")
-        table.add_row(
-            name, f"[{'dim' if wire == 'joined' else 'bold yellow'}]{wire}[/]", f"[{colour}]{state}[/]"
-        )
+        table.add_row(name, Text(wire, "dim" if wire == "joined" else "bold yellow"), Text(state, colour))
     return table
 
 
 def _alarms(sim: dict[str, Any], release: dict[str, Any]) -> Text:
     phase = str(release.get("phase", "not answering"))
     style = "bold white on red" if phase == "alarm" else "bold yellow" if phase != "normal" else "green"
-    text = Text.assemble("emergency release: ", (phase, style))
-    for name, active in sim["alarms"].items():
-        text.append("   ")
+    text = Text.assemble("release: ", (phase, style), no_wrap=True, overflow="ellipsis")
+    # Those in alarm first: a narrow terminal cuts the end off.
+    for name, active in sorted(sim["alarms"].items(), key=lambda alarm: not alarm[1]):
+        text.append("  ")
         text.append(f"{name} {'ALARM' if active else 'at rest'}", "bold red" if active else "dim")
     return text
 
 
-def _decisions(journal: Sequence[dict[str, Any]]) -> Text:
-    text = Text()
+def _decisions(journal: Sequence[dict[str, Any]], timezone: tzinfo) -> Text:
+    lines = []
     for record in journal:
+        text = Text()
         code = str(record.get("code", ""))
         colour = "green" if code.startswith("granted") else "red" if code.startswith("denied") else "yellow"
-        where = " ".join(str(record[k]) for k in ("lane", "access_point") if record.get(k))
-        text.append(f"{str(record.get('at', ''))[11:19]} ", "dim")
-        text.append(f"{record.get('kind', '')!s:<9} ")
-        text.append(f"{code:<28}", colour)
-        text.append(f" {where}\n")
-    return text
+        text.append(f"{moment(record).astimezone(timezone):%H:%M:%S} ", "dim")
+        text.append(f"{record.get('lane') or '':<7} {code:<27}"[:-1], colour)
+        text.append(f" {record.get('access_point') or ''}")
+        lines.append(text)
+    return Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
+
+
+def rows_around(lanes: int, devices: int, width: int) -> int:
+    """The rows of the picture on a terminal so wide, without the lines that are told."""
+    beside = max(1, (width + 1) // (LANE_WIDTH + 1))
+    return 1 + LANE_ROWS * -(-lanes // beside) + 1 + max(1 + devices, 2 + DECISIONS)
 
 
 def picture(
@@ -113,8 +128,12 @@ def picture(
     journal: Sequence[dict[str, Any]],
     lines: Sequence[tuple[str, str]],
     typed: str | None,
+    timezone: tzinfo,
 ) -> RenderableType:
-    """All of it. `lines` are (text, style); `typed` is the line being typed, None where nobody types."""
+    """All of it, with the last of the journal by the clock of the site.
+
+    `lines` are (text, style); `typed` is the line being typed, None where nobody types.
+    """
     parts: list[RenderableType] = [
         _alarms(sim, release),
         Columns([_lane(name, lane, gated) for name, lane in sim["lanes"].items()]),
@@ -123,7 +142,9 @@ def picture(
     if typed is not None:
         parts.append(Text.assemble(("> ", "bold"), typed, ("▏", "blink"), ("   help lists the words", "dim")))
     # What may be cut off on a low terminal comes last.
-    parts.append(
-        Columns([_devices(sim, gated), Panel(_decisions(journal), title="journal", border_style="dim")])
-    )
-    return Group(*parts)
+    below = Table.grid(padding=(0, 1, 0, 0), expand=True)
+    below.add_column()
+    below.add_column(ratio=1)
+    decisions = Panel(_decisions(journal[-DECISIONS:], timezone), title="journal", border_style="dim")
+    below.add_row(_devices(sim, gated), decisions)
+    return Group(*parts, below)

@@ -6,8 +6,10 @@ import asyncio
 import signal
 from pathlib import Path
 
+from gated.errors import GatedError
 from gated_simulators.building import acts, people, wiring
 from gated_simulators.building.building import Building, open_building
+from gated_simulators.processes import serving_pid
 
 
 async def run(site: Path, plain: bool) -> int:
@@ -16,10 +18,13 @@ async def run(site: Path, plain: bool) -> int:
 
     wires = wiring.read(site)
     cards = people.load(site / "people.toml")
+    socket = wiring.sim_socket(site)
+    if (pid := _who_serves(socket)) is not None:  # and would lose its wires to us
+        raise GatedError(f"a building stands at {site} already (process {pid}): act on it, or stop it first")
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with open_building(wires) as building, acts.serve(building, cards, wiring.sim_socket(site)):
+    async with open_building(wires) as building, acts.serve(building, cards, socket):
         if plain or not is_live():
             showing = asyncio.create_task(_lines(building))
         else:
@@ -34,6 +39,13 @@ async def run(site: Path, plain: bool) -> int:
             task.cancel()
         await asyncio.gather(showing, stopping, return_exceptions=True)
     return 0
+
+
+def _who_serves(socket: Path) -> int | None:
+    try:
+        return serving_pid(socket)
+    except GatedError:
+        return None
 
 
 async def _lines(building: Building) -> None:

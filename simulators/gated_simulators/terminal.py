@@ -25,15 +25,14 @@ from gated_simulators.building import commands
 from gated_simulators.building import wiring as wires
 from gated_simulators.building.observe import Sightings, watching
 from gated_simulators.building.play import Row
-from gated_simulators.picture import picture
+from gated_simulators.picture import picture, rows_around
 from gated_simulators.table import line
 
 T = TypeVar("T")
 
 REFRESH_S = 0.2
 LINES = 30
-DECISIONS = 8
-OTHER_ROWS = 21  # of the picture, under and over the lines
+FEWEST = 3  # lines shown even where the picture is then cut off below
 
 
 class Show:
@@ -99,9 +98,10 @@ class Show:
         sim = await client.ask(wiring.site, "status")
         gated = await _ask(wiring.control_socket)
         release = await _ask(wiring.release_socket)
-        room = max(3, self._console.height - OTHER_ROWS)
+        others = rows_around(len(sim["lanes"]), len(sim["devices"]), self._console.width)
+        room = max(FEWEST, self._console.height - others)
         lines = list(self._lines)[-room:]
-        drawn = picture(sim, gated, release, sightings.journal[-DECISIONS:], lines, self._typed)
+        drawn = picture(sim, gated, release, sightings.journal, lines, self._typed, wiring.timezone)
         self._seen(sim, drawn)
         return drawn
 
@@ -140,7 +140,7 @@ class Show:
         if words in ("quit", "exit"):
             self._stopped.set()
         elif words == "help":
-            self.tell("card code walk tailgate trip clear cut mend stall resume jam free kill quit")
+            self.tell(f"{' '.join(commands.words())} quit")
             self.tell("  card lane-1 NAME   code lane-1 @FILE   walk lane-1 [exit]   trip fire --for 0.1")
         elif words:
             task = asyncio.create_task(self._do(words))
@@ -151,8 +151,6 @@ class Show:
         assert self._site is not None
         try:
             wanted = commands.parse(words)
-            if wanted.do == "code":
-                wanted.code = client.content_of(wanted.code)
             await client.act(self._site, wanted)
             self.tell(f"  > {words}")
         except GatedError as error:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from gated.errors import RequestRefused
+from gated_simulators import client, scratch
 from gated_simulators.building.wiring import sim_socket
 from gated_simulators.processes import entry_point, serving_pid
 
+DEMO = str(scratch.template())
 SCENARIO = """
 title = "an unpowered lane"
 [[step]]
@@ -82,6 +87,36 @@ async def test_one_shot_commands(standing: Path) -> None:
     assert (status, out) == (1, "")
     assert err == "gatesim: no lane is called 'lane-9'; there are lane-1, lane-2\n"
     assert serving_pid(sim_socket(standing)) != os.getpid()
+    for code, piece in (("A" * 5000, "1 to 2000 bytes; this one has 5000"), ("", "this one has 0")):
+        status, _, err = await gatesim("code", "lane-1", code, "--site", site)
+        assert status == 1 and piece in err
+    with pytest.raises(RequestRefused, match="card needs 'card'"):
+        await client.ask(standing, "card", {"lane": "lane-1"})
+
+
+async def test_a_second_building_of_a_site_leaves_the_first_its_wires(standing: Path) -> None:
+    before = {wire.name: wire.readlink() for wire in (standing / "wires").iterdir()}
+    status, _, err = await gatesim("run", "--plain", "--site", str(standing))
+    assert status == 1
+    assert "a building stands at" in err and "Traceback" not in err
+    assert {wire.name: wire.readlink() for wire in (standing / "wires").iterdir()} == before
+
+
+async def test_a_wire_that_cannot_be_held_is_told_in_a_sentence(site: Path) -> None:
+    port = int(re.findall(r"http://127.0.0.1:(\d+)", (site / "gated.toml").read_text())[0])
+    with socket.create_server(("127.0.0.1", port)):
+        status, _, err = await gatesim("run", "--plain", "--site", str(site))
+    assert status == 1
+    assert err.startswith("gatesim: camera-1: the far end of its wire cannot be held: Address already in use")
+
+
+async def test_a_building_that_was_killed_is_no_building(site: Path) -> None:
+    (site / "run").mkdir(exist_ok=True)
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(sim_socket(site)))
+    status, _, err = await gatesim("walk", "lane-1", "--site", str(site))
+    assert status == 1
+    assert "no building is running at" in err and "gatesim run --site" in err
 
 
 @pytest.mark.parametrize(
@@ -90,6 +125,8 @@ async def test_one_shot_commands(standing: Path) -> None:
         (("play", "no-such"), 1, "no such scenario of ours; there are demo"),
         (("walk", "lane-1", "--site", "/"), 2, "holds no gated.toml"),
         (("dance",), 2, "invalid choice"),
+        (("trip", "fire", "--for", "long", "--site", DEMO), 2, "'long' is not a number"),
+        (("code", "lane-1", "@/no/such", "--site", DEMO), 1, "cannot be read: No such file or directory"),
     ],
 )
 async def test_misuse_is_told_in_a_sentence(words: tuple[str, ...], status: int, piece: str) -> None:

@@ -6,7 +6,6 @@ A new driver gets a line here; without one, or without a rig, the suites fail.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -17,6 +16,7 @@ from typing import Any
 
 from gated import registry, supervisor
 from gated.ports import Driver, Kind, Settings
+from gated_simulators.rigs import rig_module
 
 DEADLINE_S = 10.0  # far above what any driver takes; a test that gets there has hung
 
@@ -74,8 +74,7 @@ class Bench:
         self.settings: Settings = self.driver.settings.model_validate(self.sample.settings(folder) | changes)
 
     def rig(self) -> AbstractAsyncContextManager[Any]:
-        module = importlib.import_module(f"gated_simulators.rigs.{self.name}")
-        opened: AbstractAsyncContextManager[Any] = module.open_rig(self.settings)
+        opened: AbstractAsyncContextManager[Any] = rig_module(type(self.settings)).open_rig(self.settings)
         return opened
 
     def open(self) -> AbstractAsyncContextManager[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from gpiozero import Device
+from gpiozero import BadPinFactory, Device
 from pydantic import ValidationError
 
 from gated.ports import DriverFault
@@ -51,6 +51,16 @@ async def test_a_pin_the_computer_has_not_is_a_fault(pin: int | str) -> None:
         with pytest.raises(DriverFault, match=f"no pin {pin}"):
             async with relay_gpio.open_board(GpioRelaySettings(pins={1: pin})):
                 pass
+
+
+async def test_a_computer_without_pins_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_works() -> None:
+        raise BadPinFactory("Unable to load any default pin factory!")
+
+    monkeypatch.setattr(Device, "ensure_pin_factory", none_works)
+    with pytest.raises(DriverFault, match="install lgpio"):
+        async with relay_gpio.open_board(GpioRelaySettings(pins={1: 17})):
+            pass
 
 
 async def test_a_channel_without_a_pin_is_a_fault() -> None:

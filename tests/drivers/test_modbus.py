@@ -141,6 +141,26 @@ async def test_a_refused_request_names_the_channel(tmp_path: Path) -> None:
             await board.switch({99: True})
 
 
+@pytest.mark.parametrize("wrong", [-5, 70000])
+async def test_a_channel_no_board_has_holds_up_no_other(tmp_path: Path, wrong: int) -> None:
+    settings = relay(tmp_path)
+    async with _modbus_board.open_rig(settings) as rig, relay_modbus.open_board(settings) as board:
+        async with asyncio.timeout(5.0):
+            with pytest.raises(DriverFault, match="check its channel numbers"):
+                await board.switch({0: True, wrong: True, 5: True})
+            await until(lambda: rig.board.coils == {0: True, 5: True})
+            assert board._line._fault is None
+
+
+async def test_coils_far_apart_are_read_in_several_requests(tmp_path: Path) -> None:
+    settings = relay(tmp_path, rest={0: False, 65535: True})
+    async with _modbus_board.open_rig(relay(tmp_path)) as rig:
+        with pytest.raises(DriverFault, match="refuses function 1 at address 65535"):
+            async with relay_modbus.open_board(settings):
+                pass
+        assert list(rig.functions) == [READ_COILS, READ_COILS]
+
+
 async def test_a_late_answer_is_not_taken_for_the_next(tmp_path: Path) -> None:
     settings = relay(tmp_path, timeout_s=5)
     async with _modbus_board.open_rig(settings) as rig, relay_modbus.open_board(settings) as board:

@@ -12,6 +12,7 @@ import pytest
 
 from gated import registry
 from gated.ports import Kind
+from gated_simulators.rigs import rig_module
 from tests.drivers import samples, test_every_driver, test_every_reader
 
 README = Path(__file__).parents[2] / "drivers" / "README.md"
@@ -65,8 +66,13 @@ def test_a_driver_of_another_package_is_found(tmp_path: Path, monkeypatch: pytes
     entry_point = entry.replace('"', "")
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1\n", encoding="utf-8")
     (info / "entry_points.txt").write_text(f"[gated.driver_packages]\n{entry_point}\n", encoding="utf-8")
+    (package / "rigs").mkdir()
+    (package / "rigs" / "__init__.py").touch()
+    (package / "rigs" / f"{NAME}.py").write_text(blocks("python")[1], encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    assert registry.find(NAME).kind is Kind.READER
+    driver = registry.find(NAME)
+    assert driver.kind is Kind.READER
+    assert rig_module(driver.settings).__name__ == f"acme_drivers.rigs.{NAME}"
     assert NAME in registry.names()
     for module in [m for m in sys.modules if m.startswith("acme_drivers")]:
         monkeypatch.delitem(sys.modules, module)
@@ -75,4 +81,5 @@ def test_a_driver_of_another_package_is_found(tmp_path: Path, monkeypatch: pytes
 def test_the_page_names_every_driver_and_no_other() -> None:
     page = README.read_text(encoding="utf-8")
     listed = set(re.findall(r"^\| `((?:reader|relay|contact)_\w+)`", page, re.MULTILINE))
-    assert set(samples.names()) <= listed <= set(samples.SAMPLES)
+    ours = {name for name in samples.names() if importlib.util.find_spec(f"gated_drivers.{name}")}
+    assert ours <= listed <= set(samples.SAMPLES)

@@ -19,6 +19,8 @@ HOLD_S = 4.0
 """How long somebody holds up a card or a code that nothing answers, seconds."""
 MARGIN_S = 0.5
 """How much longer than it must a hand stays away before the same thing is held up again, seconds."""
+LONGEST = 2000
+"""Bytes that fit into a QR code of the level the camera rig draws, with some to spare."""
 FAMILIES = {"card": "reader_nfcpy", "code": "reader_qr_camera"}
 
 
@@ -42,7 +44,10 @@ class Acts:
         act = getattr(self, f"_do_{verb}", None)
         if act is None:
             raise RequestRefused(f"the building does not know {verb!r}")
-        return act(request)
+        try:
+            return act(request)
+        except KeyError as error:
+            raise RequestRefused(f"{verb} needs {error.args[0]!r}") from error
 
     async def close(self) -> None:
         """Nobody holds anything up any more."""
@@ -58,6 +63,9 @@ class Acts:
 
     def _do_code(self, request: dict[str, Any]) -> None:
         reader, lane = self._reader(request, "code")
+        size = len(request["code"].encode())
+        if not 1 <= size <= LONGEST:
+            raise RequestRefused(f"a code holds 1 to {LONGEST} bytes; this one has {size}")
         content = _altered(request["code"]) if request.get("alter") else request["code"]
         rig = self._building.rig(reader)
         spoil = {key: request.get(key, 0.0) for key in ("blur", "tilt", "glare")}
@@ -174,9 +182,7 @@ class Acts:
 
 def _altered(code: str) -> str:
     """The code with one character changed to another of the same alphabet, well inside it."""
-    place = max(0, len(code) * 3 // 4)
-    if not code:
-        raise RequestRefused("an empty code has nothing to change")
+    place = len(code) * 3 // 4
     other = "A" if code[place] != "A" else "B"
     return code[:place] + other + code[place + 1 :]
 

@@ -7,7 +7,6 @@ order, so that a scenario can ask later what was seen here, whatever the daemons
 from __future__ import annotations
 
 import asyncio
-import importlib
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,10 +14,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gated.errors import GatedError, RequestRefused
-from gated.ports import Settings
 from gated.wiring import Coil, Input
 from gated_simulators.building.turnstile import Happening, Turnstile, Way
 from gated_simulators.building.wiring import LaneWires, Wiring
+from gated_simulators.rigs import rig_module
 
 TICK_S = 0.02
 KEPT = 1_000
@@ -229,11 +228,6 @@ class Building:
         }
 
 
-def _rig_module(settings: Settings) -> str:
-    """The rig stands under the driver's own file name."""
-    return f"gated_simulators.rigs.{type(settings).__module__.rpartition('.')[2]}"
-
-
 @asynccontextmanager
 async def open_building(wiring: Wiring) -> AsyncIterator[Building]:
     """Open the far end of every wire of a site and let the building live.
@@ -247,10 +241,14 @@ async def open_building(wiring: Wiring) -> AsyncIterator[Building]:
             port = str(getattr(settings, "port", name))
             if port not in by_port:
                 try:
-                    module = importlib.import_module(_rig_module(settings))
+                    module = rig_module(type(settings))
                 except ImportError as error:
                     raise GatedError(f"{name}: there is no rig for its driver ({error})") from error
-                by_port[port] = await stack.enter_async_context(module.open_rig(settings))
+                try:
+                    by_port[port] = await stack.enter_async_context(module.open_rig(settings))
+                except (OSError, ValueError) as error:
+                    why = getattr(error, "strerror", None) or error
+                    raise GatedError(f"{name}: the far end of its wire cannot be held: {why}") from error
             building.rigs[name] = by_port[port]
         for rig in by_port.values():
             if hasattr(rig, "on_command"):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import shlex
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 from gated.errors import InputError
 
@@ -20,35 +21,28 @@ class Words(argparse.ArgumentParser):
         raise InputError([f"{self.prog.strip()}: {message}"])
 
 
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0.0 < value <= 3600.0:
-        raise argparse.ArgumentTypeError(f"{text} is not a time between 0 and 3600 s")
-    return value
+def _number(low: float, high: float, what: str) -> Callable[[str], float]:
+    """A type for argparse: a number in these limits, refused in a sentence."""
+
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not {what} between {low:g} and {high:g}")
+        return value
+
+    return number
 
 
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0.0 <= value <= 1.0:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
+_SECONDS = _number(0.01, 3600.0, "a time in seconds")
+_SIGMA = _number(0.0, 20.0, "a blur in pixels")
+_DEGREES = _number(0.0, 70.0, "an angle in degrees")
+_SHARE = _number(0.0, 1.0, "a share")
 
 
-def _degrees(text: str) -> float:
-    value = float(text)
-    if not 0.0 <= value <= 70.0:
-        raise argparse.ArgumentTypeError(f"{text} is not an angle between 0 and 70 degrees")
-    return value
-
-
-def _sigma(text: str) -> float:
-    value = float(text)
-    if not 0.0 <= value <= 20.0:
-        raise argparse.ArgumentTypeError(f"{text} is not a blur between 0 and 20 pixels")
-    return value
-
-
-def add_acts(sub: Subparsers[argparse.ArgumentParser]) -> None:
+def add_acts(sub: Subparsers[Any]) -> None:
     """Add every act on the building as a subcommand."""
     card = sub.add_parser("card", help="hold a card to the reader of a lane until it answers")
     card.add_argument("lane")
@@ -58,9 +52,9 @@ def add_acts(sub: Subparsers[argparse.ArgumentParser]) -> None:
     code.add_argument("lane")
     code.add_argument("code", help="the content, or @FILE that holds it")
     code.add_argument("--exit", dest="way", action="store_const", const="exit", default="entry")
-    code.add_argument("--blur", type=_sigma, default=0.0, help="sigma in pixels, 0 sharp")
-    code.add_argument("--tilt", type=_degrees, default=0.0, help="degrees, 0 straight on .. 70")
-    code.add_argument("--glare", type=_share, default=0.0, help="0 none .. 1 the code is white")
+    code.add_argument("--blur", type=_SIGMA, default=0.0, help="sigma in pixels, 0 sharp")
+    code.add_argument("--tilt", type=_DEGREES, default=0.0, help="degrees, 0 straight on .. 70")
+    code.add_argument("--glare", type=_SHARE, default=0.0, help="0 none .. 1 the code is white")
     code.add_argument("--alter", action="store_true", help="show it with one character changed")
     walk = sub.add_parser("walk", help="one person walks through a lane")
     walk.add_argument("lane")
@@ -74,7 +68,7 @@ def add_acts(sub: Subparsers[argparse.ArgumentParser]) -> None:
     tailgate.add_argument("way", nargs="?", choices=["entry", "exit"], default="entry")
     trip = sub.add_parser("trip", help="bring an alarm contact into alarm")
     trip.add_argument("contact", help="an input of release.toml, or its cause: fire, earthquake, manual")
-    trip.add_argument("--for", dest="for_s", type=_seconds, help="only for so many seconds")
+    trip.add_argument("--for", dest="for_s", type=_SECONDS, help="only for so many seconds")
     sub.add_parser("clear", help="bring an alarm contact back to rest").add_argument("contact")
     for verb, text in (
         ("cut", "pull a device's cable"),
@@ -91,15 +85,30 @@ def add_acts(sub: Subparsers[argparse.ArgumentParser]) -> None:
     kill.add_argument("process", choices=["gated", "gated-release"])
 
 
+def _parser() -> tuple[Words, Subparsers[Words]]:
+    parser = Words(prog="", add_help=False)
+    sub = parser.add_subparsers(dest="do", required=True, parser_class=Words)
+    add_acts(sub)
+    return parser, sub
+
+
+def words() -> list[str]:
+    """Every verb."""
+    return list(_parser()[1].choices)
+
+
 def parse(line: str | Sequence[str]) -> argparse.Namespace:
     """An act as typed; `do` holds the verb. Raises InputError with a sentence."""
-    parser = Words(prog="", add_help=False, description="acts on the building")
-    add_acts(parser.add_subparsers(dest="do", required=True, parser_class=Words))
+    parser, sub = _parser()
     try:
-        words = shlex.split(line) if isinstance(line, str) else list(line)
+        typed = shlex.split(line) if isinstance(line, str) else list(line)
     except ValueError as error:
         raise InputError([f"{line}: {error}"]) from error
-    return parser.parse_args(words)
+    if not typed or typed[0] not in sub.choices:
+        near = difflib.get_close_matches(typed[0], sub.choices, 1) if typed else []
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sub.choices)}"
+        raise InputError([f"{typed[0] if typed else ''!r} is no act; {hint}"])
+    return parser.parse_args(typed)
 
 
 def as_request(act: argparse.Namespace) -> dict[str, object]:

@@ -158,7 +158,9 @@ async def _asked(expect: Expect, what: Callable[[], Awaitable[str | None]], want
         return last == wanted
 
     held = await poll(holds, expect.within_s)
-    return held != expect.never, last or "no answer"
+    if expect.never:
+        return not held and last is not None, last or "no answer"  # silence proves nothing
+    return held, last or "no answer"
 
 
 async def _device(expect: Expect, look: Look) -> tuple[bool, str]:
@@ -167,6 +169,10 @@ async def _device(expect: Expect, look: Look) -> tuple[bool, str]:
         return device_state(devices.get(expect.device))
 
     return await _asked(expect, what, str(expect.is_))
+
+
+def _text(found: Any) -> str | None:
+    return None if found is None else str(found)
 
 
 def device_state(device: Any) -> str | None:
@@ -179,14 +185,14 @@ def device_state(device: Any) -> str | None:
 async def _held(expect: Expect, look: Look) -> tuple[bool, str]:
     async def what() -> str | None:
         lanes = (await _ask(look.wiring.release_socket)).get("lanes", {})
-        return str(lanes.get(expect.held, {}).get("commanded"))
+        return _text(lanes.get(expect.held, {}).get("commanded"))
 
     return await _asked(expect, what, str(expect.is_))
 
 
 async def _phase(expect: Expect, look: Look) -> tuple[bool, str]:
     async def what() -> str | None:
-        return str((await _ask(look.wiring.release_socket)).get("phase"))
+        return _text((await _ask(look.wiring.release_socket)).get("phase"))
 
     return await _asked(expect, what, str(expect.is_))
 

@@ -17,12 +17,23 @@ later act is replaced by a value from it. The expectations of a step are met in 
 
 from __future__ import annotations
 
+import difflib
 import re
+import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
+from gated.core.reasons import Reason
 from gated.errors import ConfigError, InputError
 from gated.settings_file import check, read_toml
 from gated_simulators.building import commands
@@ -57,8 +68,10 @@ def _are_acts(acts: list[str]) -> list[str]:
         try:
             if not OWN.match(act):
                 commands.parse(act)
-        except InputError as error:
-            problems.append(f"{act!r} is no act: {error}")
+            else:
+                shlex.split(act)
+        except (InputError, ValueError) as error:
+            problems.append(f"{act!r}: {error}")
     if problems:
         raise ValueError("; ".join(problems))
     return acts
@@ -87,14 +100,14 @@ class Expect(BaseModel):
     journal: Annotated[list[str] | None, BeforeValidator(_as_list)] = None  # one of these codes
     device: str | None = None
     held: str | None = None  # what the release process commands for a lane
-    phase: str | None = None  # "release": the phase of the release process
-    same_process: str | None = None  # it still has the process id it had when the scenario began
+    phase: Literal["release"] | None = None  # the phase of the release process
+    same_process: Literal["gated", "gated-release"] | None = None  # has the process id it began with
     exit: int | None = None  # of the gatectl call of this step
     says: str | None = None  # the gatectl call's answer holds these words
     # how
     is_: str | None = Field(default=None, alias="is")
     lane: str | None = None
-    way: str | None = None
+    way: Literal["entry", "exit"] | None = None
     access_point: str | None = None
     device_named: str | None = None
     count: int = Field(default=1, ge=1, le=100)
@@ -113,6 +126,16 @@ class Expect(BaseModel):
         """Whether it is met by waiting for something, so that the time it took is worth telling."""
         timeless = ("exit", "says", "same_process", "unmoved", "relocked")
         return not self.never and self.subject not in timeless
+
+    @field_validator("journal")
+    @classmethod
+    def _are_reasons(cls, codes: list[str] | None) -> list[str] | None:
+        """A misspelt reason is never recorded, and so could never be missed."""
+        for code in codes or []:
+            if code.startswith(("denied_", "granted")) and code not in set(Reason):
+                near = difflib.get_close_matches(code, set(Reason), 1)
+                raise ValueError(f"no reason is called {code}{f'; did you mean {near[0]}?' if near else ''}")
+        return codes
 
     @model_validator(mode="after")
     def _one_subject(self) -> Expect:
@@ -178,21 +201,29 @@ class Scenario(BaseModel):
 
 def load(path: Path) -> Scenario:
     """Read and check a scenario. Raises ConfigError with one sentence for each problem."""
-    scenario, problems = check(Scenario, read_toml(path))
-    if scenario is None:
-        raise ConfigError(str(path), problems)
-    kept: set[str] = set()
-    for number, step in enumerate(scenario.step):
-        for act in step.do:
-            problems += [
-                f"step.{number}.do: {{{name}}} is kept by no earlier step"
-                for name in KEPT.findall(act)
-                if name.split(".")[0] not in kept
-            ]
-        kept |= {step.keep} if step.keep else set()
-    if problems:
+    found = read_toml(path)
+    scenario, problems = check(Scenario, found)
+    problems += _kept_by_nobody(found)
+    if scenario is None or problems:
         raise ConfigError(str(path), problems)
     return scenario
+
+
+def _kept_by_nobody(found: dict[str, Any]) -> list[str]:
+    """Each {name} that no step before has kept; of a file that may have other errors."""
+    problems: list[str] = []
+    kept: set[str] = set()
+    steps = found.get("step")
+    for number, step in enumerate(steps if isinstance(steps, list) else []):
+        acts = _as_list(step.get("do", [])) if isinstance(step, dict) else []
+        problems += [
+            f"step.{number}.do: {{{name}}} is kept by no earlier step"
+            for act in (acts if isinstance(acts, list) else [])
+            for name in KEPT.findall(str(act))
+            if name.partition(".")[0] not in kept
+        ]
+        kept |= {str(step["keep"])} if isinstance(step, dict) and "keep" in step else set()
+    return problems
 
 
 def fill(act: str, kept: dict[str, Any]) -> str:

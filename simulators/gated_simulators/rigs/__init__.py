@@ -7,9 +7,23 @@ event loop. Every rig can `cut()` its wire and `mend()` it, and keeps a history 
 
 from __future__ import annotations
 
+import importlib
 import time
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Protocol
+
+from gated.ports import Settings
+from gated.registry import BUILTIN
+
+
+def rig_module(settings: type[Settings]) -> ModuleType:
+    """The rig of the driver with these settings: here for ours, in `rigs` of its own package for another.
+
+    Raises ImportError where there is none.
+    """
+    package, _, name = settings.__module__.rpartition(".")
+    return importlib.import_module(f"{'gated_simulators' if package == BUILTIN else package}.rigs.{name}")
 
 
 class Rig(Protocol):
