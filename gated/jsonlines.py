@@ -41,7 +41,8 @@ def _peer(writer: asyncio.StreamWriter) -> Peer:
 
 
 def _line(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    # A word of a command line may hold bytes that are no text: they become question marks, on either side.
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
 @asynccontextmanager

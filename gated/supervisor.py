@@ -62,6 +62,11 @@ class Device(Generic[P]):
                     await self._serve(port)
             except DriverFault as fault:
                 self._tell(fault)
+            except asyncio.CancelledError:
+                if (task := asyncio.current_task()) is None or task.cancelling():
+                    raise
+                # Nobody stops us: something inside the driver was cancelled. Nobody would open it again.
+                self._tell(DriverFault(f"{self.name}: the driver broke off"))
             except Exception as error:  # a driver's bug is a fault of that device, not the end of the daemon
                 self._tell(DriverFault(f"{self.name}: {type(error).__name__}: {error}"))
             finally:

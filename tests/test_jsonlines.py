@@ -54,6 +54,15 @@ async def test_a_refusal_reaches_the_asker_as_its_sentence(tmp_path: Path) -> No
             await jsonlines.request(tmp_path / "s", "dance")
 
 
+async def test_bytes_that_are_no_text_are_asked_and_answered(tmp_path: Path) -> None:
+    async with jsonlines.serve(tmp_path / "s", _handler):
+        assert await jsonlines.request(tmp_path / "s", "echo", value="caf\udce9") == "caf?"
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "s")
+        writer.write(b'{"do": "\\ud800"}\n')
+        assert "no such verb: ?" in json.loads(await asyncio.wait_for(reader.readline(), 5))["error"]
+        writer.close()
+
+
 async def test_a_stream_comes_whole_and_in_order(tmp_path: Path) -> None:
     async with jsonlines.serve(tmp_path / "s", _handler):
         items = [item["n"] async for item in jsonlines.stream(tmp_path / "s", "count", upto=500)]

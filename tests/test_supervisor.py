@@ -56,6 +56,8 @@ class Watch:
                 raise DriverFault("told to break")
             if data == b"bug":
                 raise ZeroDivisionError("a driver's bug")
+            if data == b"cancelled":
+                raise asyncio.CancelledError
             if data == b"end":
                 return
             self.bytes.put_nowait(data)
@@ -72,14 +74,19 @@ async def test_absent_then_present_then_broken_then_back(tmp_path: Path) -> None
     assert "No such file" in await _next(watch.reports)
     assert device.port is None
     os.mkfifo(path)
-    for word, says in (("break", "told to break"), ("bug", "ZeroDivisionError"), ("end", "without a word")):
+    for word, says in (
+        ("break", "told to break"),
+        ("bug", "ZeroDivisionError"),
+        ("cancelled", "broke off"),
+        ("end", "without a word"),
+    ):
         assert await _next(watch.reports) == "ok"
         assert device.port is not None and device.fault is None
         os.write(device.port, word.encode())
         assert says in await _next(watch.reports)
         assert device.fault is not None
     assert await _next(watch.reports) == "ok"
-    assert device.opened == 4
+    assert device.opened == 5
     assert device.port is not None
     os.write(device.port, b"hello")
     assert await asyncio.wait_for(watch.bytes.get(), 5) == b"hello"

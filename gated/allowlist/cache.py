@@ -86,18 +86,30 @@ class _List:
 class Cache:
     """Who may pass. `lookup` is for one thread; `swap`, `deny` and `allow_again` are safe from any other."""
 
-    def __init__(self, path: Path, key: SiteKey | None = None) -> None:
+    def __init__(self, path: Path, key: SiteKey | None = None, *, or_empty: bool = False) -> None:
         """Open the list at `path` (no file yet: an empty list) and the deny entries beside it.
 
-        With `key`, a list made under another site key is refused. Raises StoreError.
+        With `key`, a list made under another site key is refused. Raises StoreError. With `or_empty` a list
+        that cannot be used is no error but a `fault` until another is swapped in, and nobody is known.
         """
         self._path = path
         self._key = key
         self._lock = threading.Lock()
         self._denied = DenyStore(path.with_name("deny.db"))
-        self._list = self._open()
-        self.fault: str | None = None
-        """Why the last lookup could not be answered; None while all is well."""
+        self._list: _List | None = None
+        self._lookup_fault: str | None = None
+        self._list_fault: str | None = None
+        try:
+            self._list = self._open()
+        except StoreError as error:
+            if not or_empty:
+                raise
+            self._list_fault = str(error)
+
+    @property
+    def fault(self) -> str | None:
+        """Why there is no list to use, or the last lookup could not be answered; None while all is well."""
+        return self._list_fault or self._lookup_fault
 
     def _open(self) -> _List | None:
         return _List(self._path, self._key) if self._path.exists() else None
@@ -115,9 +127,9 @@ class Cache:
         try:
             with self._lock:  # so that a swap closes the old list only between two lookups
                 found = None if self._list is None else self._list.find(identifier)
-            self.fault = None
+            self._lookup_fault = None
         except (sqlite3.Error, KeyError, ValueError, OverflowError) as error:
-            self.fault = f"{self._path}: cannot be read: {error}"
+            self._lookup_fault = f"{self._path}: cannot be read: {error}"
             found = None
         if identifier in self._denied.entries:
             rights = AccessRights() if found is None else found.rights
@@ -131,9 +143,15 @@ class Cache:
         Takes milliseconds: call it from a worker thread. Raises StoreError, and the old list stays.
         """
         fresh = self._open()
-        self._denied.reload()
+        try:
+            self._denied.reload()
+        except StoreError:
+            if fresh is not None:
+                fresh.close()
+            raise
         with self._lock:
             old, self._list = self._list, fresh
+        self._list_fault = None
         if old is not None:
             old.close()
         return self.rows

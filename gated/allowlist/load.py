@@ -131,6 +131,9 @@ def build(
             elif payload:
                 yield stage.row(key.identify(cells[0], payload), line, terms)
 
+        if not problems.count and not stage.profiles:  # a torn export, more likely than a gate for nobody
+            problems.add(1, "nobody is listed; a list in force is never replaced by an empty one")
+
     try:
         with source.open("rb"):
             pass

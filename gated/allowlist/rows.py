@@ -35,6 +35,7 @@ LENGTHS = {"felica": (8,), "iso14443a": (4, 7, 10), "iso14443b": (4, 7, 8, 10)} 
 ALL_ZONES = "*"
 MAX_PER_DAY = 1000
 YEARS = range(2000, 2200)
+PIECE = re.compile(r"[0-9A-Fa-f:.\-_]+")
 
 Report = Callable[[int, str], None]
 """Called with a line number and what is wrong there."""
@@ -103,7 +104,7 @@ def read_jsonl(path: Path, report: Report) -> Iterator[tuple[int, list[str]]]:
                     continue
                 try:
                     cells = _json_cells(json.loads(text))
-                except (json.JSONDecodeError, RecursionError) as error:
+                except (ValueError, RecursionError) as error:  # also a number of thousands of digits
                     place = f" (column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
                     report(line, f"is not JSON{place}")
                 except InputError as error:
@@ -161,9 +162,14 @@ class Checker:
         if lengths is None:
             known = _near(technology, LENGTHS)
             return b"", f"column technology: there is no such technology{shown(technology)}; {known}"
+        digits = re.sub(r"[\s:-]", "", text)
         try:
-            payload = bytes.fromhex(text.replace(":", "").replace("-", ""))
+            payload = bytes.fromhex(digits)
         except ValueError:
+            if re.fullmatch("[0-9A-Fa-f]+", digits):
+                return b"", (
+                    "column identifier: has an odd number of digits; did a spreadsheet drop a leading zero?"
+                )
             return b"", "column identifier: is not hexadecimal"
         if len(payload) not in lengths:
             wanted = ", ".join(map(str, lengths))
@@ -189,7 +195,10 @@ class Checker:
             problems.append('column zones: is empty; name at least one zone, or "*" for all')
         for name in names:
             if self._zones is not None and name != ALL_ZONES and name not in self._zones:
-                problems.append(f"column zones: no zone is called{shown(name)}; {_near(name, self._zones)}")
+                # A card number may be written in pieces, so the whole cell decides what may be shown.
+                word = shown(name) if shown(zones) or not PIECE.fullmatch(name) else ""
+                problem = f"column zones: no zone is called{word}; {_near(name, self._zones)}"
+                problems += [problem] if problem not in problems else []
         if schedule and self._schedules is not None and schedule not in self._schedules:
             known = _near(schedule, self._schedules)
             problems.append(f"column schedule: no schedule is called{shown(schedule)}; {known}")
@@ -219,9 +228,14 @@ class Checker:
                 instant = datetime.fromisoformat(text)
                 if instant.tzinfo is None:
                     instant = instant.replace(tzinfo=self._timezone)
-            if instant.year not in YEARS:
-                raise ValueError
-            return int(instant.timestamp())
-        except (ValueError, OverflowError):
+            if instant.year in YEARS:
+                return int(instant.timestamp())
+        except OverflowError:
+            pass  # the day after 9999-12-31
+        except ValueError:
             problems.append(f"column {column}: is not a date or time such as 2026-04-01T08:30")
             return None
+        problems.append(
+            f"column {column}: is not in the years {YEARS[0]} to {YEARS[-1]}; leave it empty for no limit"
+        )
+        return None

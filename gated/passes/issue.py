@@ -15,6 +15,7 @@ from gated.passes import base45, cose
 from gated.passes.claims import GROUP_ID_BYTES, MAX_COUNT, PASS_ID_BYTES, Pass, PassClass, pack
 from gated.passes.keys import kid_for
 
+LAST_DAY = date(2105, 12, 31)  # a code counts its seconds in 32 bits
 MAX_CHARACTERS = 224  # what a QR code of version 7 (45 modules), level L, holds in alphanumeric mode
 
 
@@ -44,8 +45,11 @@ def issue(
 ) -> list[Issued]:
     """Sign `count` (1 to 250) passes for the zones, valid on that day of the site.
 
-    Raises InputError when the count is out of range or the zones make the code larger than 45 modules.
+    Raises InputError when the count or the day is out of range, or the zones make the code larger than 45
+    modules.
     """
+    if not date(1970, 1, 2) <= day <= LAST_DAY:
+        raise InputError([f"{day}: no pass can be issued for a day after {LAST_DAY}"])
     if not 1 <= count <= MAX_COUNT:
         raise InputError([f"a group has 1 to {MAX_COUNT} passes, not {count}"])
     start, end = day_of(day, timezone)

@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS pass (
 CREATE INDEX IF NOT EXISTS pass_group ON pass (grp);
 CREATE TABLE IF NOT EXISTS presence (
     identifier BLOB PRIMARY KEY, area TEXT NOT NULL, since TEXT NOT NULL, day TEXT NOT NULL,
-    uses INTEGER NOT NULL
+    uses INTEGER NOT NULL, certain INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
 _STATUS = "SELECT registered_at, activated_at, revoked_at, used_at FROM pass WHERE id = ?"
@@ -57,7 +57,7 @@ INSERT INTO pass (id, revoked_at, revoked_why) VALUES (?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET revoked_at = excluded.revoked_at, revoked_why = excluded.revoked_why
 WHERE revoked_at IS NULL
 """
-_MOVE = "INSERT OR REPLACE INTO presence VALUES (?, ?, ?, ?, ?)"
+_MOVE = "INSERT OR REPLACE INTO presence VALUES (?, ?, ?, ?, ?, ?)"
 _PURGE = "DELETE FROM pass WHERE coalesce(expires, used_at, revoked_at) < ?"
 _PURGE_PRESENCE = "DELETE FROM presence WHERE since < ?"
 
@@ -161,7 +161,10 @@ class Store:
     async def presence(self) -> Sequence[PresenceEntry]:
         """Every remembered entry. Raises StoreError."""
         rows = await self._worker.do(lambda database: database.execute("SELECT * FROM presence").fetchall())
-        return [PresenceEntry(row[0], row[1], datetime.fromisoformat(row[2]), row[3], row[4]) for row in rows]
+        return [
+            PresenceEntry(identifier, area, datetime.fromisoformat(since), day, uses, bool(certain))
+            for identifier, area, since, day, uses, certain in rows
+        ]
 
     async def register(self, passes: Iterable[tuple[Pass, str]]) -> int:
         """Take in passes with their purpose; return how many are new.
@@ -253,7 +256,7 @@ class Store:
         database.executemany(
             _MOVE,
             [
-                (e.identifier, e.area, e.since.astimezone(UTC).isoformat(), e.day, e.uses)
+                (e.identifier, e.area, e.since.astimezone(UTC).isoformat(), e.day, e.uses, e.certain)
                 for e in self._moving.values()
             ],
         )

@@ -19,6 +19,7 @@ from pathlib import Path
 from gated.release import latch
 
 TRAIL = "release.jsonl"
+NOTHING_LATCHED = latch.encode({})
 RETRY_S = 2.0
 PENDING = 10_000  # records kept in memory while the disk refuses; beyond it the oldest go
 
@@ -107,6 +108,8 @@ class Disk:
         except OSError:
             with self._wake:
                 self._latch = self._latch or data
+            if data != NOTHING_LATCHED:  # a restart must not find the gates without their alarm
+                latch.spoil(self._directory)
             raise
 
     def _append(self, records: list[bytes]) -> None:

@@ -2,7 +2,8 @@
 
 The first line says what the file is, its version, and the length and CRC-32 of the rest; the rest is
 JSON. Writing goes through a temporary file, fsync, rename and an fsync of the directory, so that a
-power cut leaves the old or the new file.
+power cut leaves the old or the new file. Where an alarm cannot be written (the disk is full), the old
+file is emptied, which needs no room: at the next start it is not believed, and the lanes open.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ def encode(latched: Mapping[Source, Latched]) -> bytes:
 
 def decode(data: bytes) -> Entries:
     """What is latched. Raises StoreError, saying what is wrong, on anything that `encode` did not write."""
+    if not data:
+        raise StoreError("it was left empty, because the disk refused to keep an alarm")
     head, _, body = data.partition(b"\n")
     words = head.split(b" ")
     if len(words) != 5 or words[:2] != [b"gated-release", b"latch"]:
@@ -66,6 +69,15 @@ def read(directory: Path) -> Entries | None:
     except OSError as error:
         raise StoreError(f"it cannot be read: {error.strerror}") from error
     return decode(data)
+
+
+def spoil(directory: Path) -> None:
+    """Empty the file durably, so that it cannot say that nothing is latched. Raises OSError."""
+    fd = os.open(directory / NAME, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def write(directory: Path, data: bytes) -> None:

@@ -68,6 +68,19 @@ def test_a_damaged_new_list_leaves_the_old_one_in_force(tmp_path: Path) -> None:
         Cache(path, KEY)
 
 
+def test_a_gate_starts_with_a_damaged_list_and_says_so(tmp_path: Path) -> None:
+    path = make(tmp_path, card(1))
+    path.write_bytes(b"junk" * 1000)
+    with closing(Cache(path, KEY, or_empty=True)) as cache:
+        assert (known(cache, 1), cache.rows) == (False, 0)
+        assert cache.fault is not None
+        assert "gatectl allowlist load" in cache.fault
+        make(tmp_path, card(1))
+        assert cache.swap() == 1
+        assert known(cache, 1)
+        assert cache.fault is None
+
+
 def test_a_list_of_another_key_is_refused(tmp_path: Path) -> None:
     other = SiteKey(bytes(32))
     path = make(tmp_path, card(1), key=other)

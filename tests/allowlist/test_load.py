@@ -146,6 +146,46 @@ def test_every_problem_is_told_by_line_and_none_tells_a_card(tmp_path: Path) -> 
     ]
 
 
+@pytest.mark.parametrize("card", ["01 2E 4C D8 A3 F1 0B 77", "012E 4CD8 A3F1 0B77"])
+def test_a_card_number_in_pieces_in_the_wrong_column_is_not_told(tmp_path: Path, card: str) -> None:
+    rows = [
+        f"felica,main,{card},,,,,\n",
+        f"{card},felica,main,,,,,\n",
+        f"felica,{CARD},main,{card},,,,{card}\n",
+    ]
+    for row in rows:
+        told = "".join(problems(tmp_path, HEADER + row))
+        assert not [piece for piece in card.split() if repr(piece) in told]
+        assert card not in told
+    as_json = json.dumps({"technology": "felica", "identifier": CARD, "zones": card.split()})
+    assert problems(tmp_path, as_json, "list.jsonl") == [
+        "line 1: column zones: no zone is called; known: east, main, new"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [(HEADER, "list.csv"), (HEADER + "\n\n", "list.csv"), ("", "list.jsonl")]
+)
+def test_a_file_that_lists_nobody_does_not_lock_everybody_out(tmp_path: Path, text: str, name: str) -> None:
+    with closing(load(tmp_path, HEADER + f"felica,{CARD},main,,,,,\n")) as cache:
+        assert problems(tmp_path, text, name) == [
+            "line 1: nobody is listed; a list in force is never replaced by an empty one"
+        ]
+        assert cache.swap() == 1
+
+
+def test_what_spreadsheets_and_exports_do_is_named(tmp_path: Path) -> None:
+    text = HEADER + f"felica,{CARD[1:]},main,,,,,\nfelica,{CARD},main,,0001-01-01,9999-12-31,,\n"
+    years = "is not in the years 2000 to 2199; leave it empty for no limit"
+    assert problems(tmp_path, text) == [
+        "line 2: column identifier: has an odd number of digits; did a spreadsheet drop a leading zero?",
+        f"line 3: column valid_from: {years}",
+        f"line 3: column valid_until: {years}",
+    ]
+    number = '{"technology": "felica", "identifier": ' + "1" * 5000 + "}"
+    assert problems(tmp_path, number, "list.jsonl") == ["line 1: is not JSON"]
+
+
 def test_duplicates_alone_are_found_and_the_old_list_stays(tmp_path: Path) -> None:
     with closing(load(tmp_path, HEADER + f"felica,{CARD},main,,,,,\n")) as cache:
         before = (tmp_path / "allowlist.db").read_bytes()

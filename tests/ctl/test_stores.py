@@ -257,6 +257,9 @@ def test_what_issue_refuses(site: Path) -> None:
     assert len(caught.value.problems) == 2
     with pytest.raises(InputError, match="that day is over"):
         gatectl(site, *["pass", "issue", "--zone", "main", "--purpose", "bank", "--date", "2020-01-01"])
+    for day in ("2106-02-07", "9999-12-31"):
+        with pytest.raises(InputError, match=f"{day}: no pass can be issued for a day after 2105-12-31"):
+            gatectl(site, *["pass", "issue", "--zone", "main", "--purpose", "bank", "--date", day])
     with pytest.raises(InputError, match="1 to 250"):
         gatectl(site, *["pass", "issue", "--zone", "main", "--purpose", "bank", "--count", "251"])
     with pytest.raises(SystemExit):

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gated.core.events import PresenceEntry
+from gated.core.presence import Presence
 from gated.errors import RequestRefused, StoreError
 from gated.fleet import Fleet
 from gated.passes import Store
@@ -140,6 +141,25 @@ async def test_presence_is_the_last_entry_of_each_and_survives(store: Store, tmp
     with closing(Store(tmp_path / "passes.db")) as again:
         found = sorted(await again.presence(), key=lambda e: e.identifier)
     assert found == [entry(1, uses=49), entry(2, area="east", uses=49)]
+
+
+async def test_what_an_emergency_put_in_doubt_stays_in_doubt_over_a_restart(
+    store: Store, tmp_path: Path
+) -> None:
+    before = Presence()
+    before.move(b"early", "joined", NOW, "2026-11-24")
+    entries = [*before.entries.values(), before.forgive(NOW + timedelta(hours=1))]
+    entries.append(before.doubt(b"unseen", "joined", NOW + timedelta(hours=2), "2026-11-24"))
+    for one in entries:
+        await store.move(one)
+    store.close()
+    after = Presence()
+    with closing(Store(tmp_path / "passes.db")) as again:
+        after.restore(await again.presence(), "2026-11-24")
+    assert (after.certain(b"early"), after.certain(b"unseen")) == (None, None)
+    assert (after.occupancy("joined"), after.forgiven_at) == (0, NOW + timedelta(hours=1))
+    assert after.uses(b"unseen", "2026-11-24") == 1
+    assert after.roll_call() == before.roll_call()
 
 
 async def test_many_claims_share_few_commits(store: Store) -> None:

@@ -116,6 +116,25 @@ async def test_a_full_disk_is_shown_and_opens_none_the_less(tmp_path: Path) -> N
         assert [r["code"] for r in here.trail].count("alarm") == 1
 
 
+async def test_an_alarm_that_a_full_disk_refused_outlives_the_process(tmp_path: Path) -> None:
+    async with site(tmp_path) as here:
+        process = await here.armed()
+        await here.coils(HELD)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        here.pulse(FIRE, 0.1)
+        await here.state(lambda s: any("latch cannot be written" in fault for fault in s.faults))
+        await end(process, signal.SIGKILL)
+        seen = len(here.rig.board.history)
+        await here.armed()
+        state = await here.state(lambda s: s.inputs["panel"].state == "clear")
+        assert state.phase == "alarm"
+        assert {lane.commanded for lane in state.lanes.values()} == {"open"}
+        assert not any(c.energised for c in here.rig.board.history[seen:])
+        await here.coils(OPEN)
+        (record,) = [r for r in here.trail if r["code"] == "latch_unreadable"]
+        assert "the disk refused to keep an alarm" in record["text"]
+
+
 async def test_it_opens_through_a_flood_of_garbage(tmp_path: Path) -> None:
     async with site(tmp_path) as here:
         await here.armed()

@@ -93,3 +93,14 @@ relays = { release_entry = { device = "slow", channel = 0, energised = "released
     site.reader.present(GOOD_CARD)
     await site.coils(c1=True)
     assert site.sensors.board.writes == writes
+
+
+async def test_a_damaged_list_at_start_is_a_fault_and_the_rest_works(site: Site) -> None:
+    (site.path / "state" / "allowlist.db").write_bytes(b"junk" * 1000)
+    await site.serving()
+    assert any("gatectl allowlist load" in fault for fault in (await site.ask("status"))["faults"])
+    site.reader.present(GOOD_CARD)
+    await site.record("denied_unknown_credential")
+    answer = await site.ask("assist", lane="lane", direction="entry", by="guard", why="list damaged")
+    assert answer["state"] == "released"
+    await site.coils(c1=True)
