@@ -41,6 +41,7 @@ class Control:
             "assist": self._assist,
             "allowlist.swap": self._swap,
             "deny": self._deny,
+            "allow_again": self._allow_again,
             "pass.register": self._register,
             "pass.activate": self._activate,
             "pass.revoke": self._revoke,
@@ -122,6 +123,14 @@ class Control:
         await asyncio.to_thread(self._runtime.state.cache.deny, identifier, why)
         self._tell("denied", note, id=identifier.hex())
         return {"denied": identifier.hex()}
+
+    async def _allow_again(self, request: Request, note: Note) -> Any:
+        identifier = _hex(request, "id")
+        _text(request, "by"), _text(request, "why")
+        if not await asyncio.to_thread(self._runtime.state.cache.allow_again, identifier):
+            raise RequestRefused("that card has no deny entry made by hand")
+        self._tell("allowed_again", note, id=identifier.hex())
+        return {"allowed_again": identifier.hex()}
 
     async def _register(self, request: Request, note: Note) -> Any:
         result = await self._runtime.state.desk.register(request.get("passes") or [])

@@ -14,8 +14,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from gated import jsonlines, logs
 from gated.clock import Clock
 from gated.config import Config, describe, load
@@ -24,14 +22,13 @@ from gated.core.effects import RecordKind
 from gated.devices import Devices
 from gated.errors import GatedError
 from gated.link import ReleaseLink
+from gated.logs import log
 from gated.notify import notify
 from gated.reload import Reloader
 from gated.report import Report
 from gated.runtime import Runtime
 from gated.state import lock, open_state, purge_forever
 from gated.watchdog import tell_manager
-
-log = structlog.get_logger()
 
 DEFAULT_CONFIG = "/etc/gated/gated.toml"
 

@@ -6,12 +6,9 @@ import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 
-import structlog
-
 from gated.core.effects import Record, RecordKind
 from gated.journal import Journal
-
-log = structlog.get_logger()
+from gated.logs import log
 
 LEVEL = {RecordKind.ALARM: "warning", RecordKind.FAULT: "error", RecordKind.AUDIT: "warning"}
 

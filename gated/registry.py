@@ -6,7 +6,6 @@ import difflib
 import importlib
 import importlib.util
 import pkgutil
-from importlib import metadata
 
 from gated.errors import GatedError
 from gated.ports import Driver, Kind
@@ -25,6 +24,8 @@ class BrokenDriver(GatedError):
 
 def _packages() -> list[str]:
     """The driver packages of every installed distribution, ours first."""
+    from importlib import metadata  # costs a good 10 ms, and is wanted only for drivers that are not ours
+
     found = {entry.value for entry in metadata.entry_points(group=GROUP)}
     return [BUILTIN, *sorted(found - {BUILTIN})]
 

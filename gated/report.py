@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from importlib import metadata
 from typing import Any
 
+from gated import __version__
 from gated.core.model import Lane
 from gated.devices import Devices
 from gated.link import ReleaseLink
@@ -27,7 +27,7 @@ class Report:
         journal, cache = runtime.state.journal, runtime.state.cache
         return {
             "site": runtime.config.site.name,
-            "version": metadata.version("gated"),
+            "version": __version__,
             "uptime_s": round(time.monotonic() - self._started, 1),
             "lanes": {lane.id: self._lane(lane) for lane in runtime.config.plan.lanes.values()},
             "devices": self._devices.status(),

@@ -15,8 +15,6 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-import structlog
-
 from gated.boards import Board
 from gated.clock import Clock
 from gated.config import Config, DeviceConfig
@@ -49,12 +47,11 @@ from gated.core.model import Direction, Signal
 from gated.core.site import Site
 from gated.errors import DriverFault, GatedError
 from gated.latency import Latency
+from gated.logs import log
 from gated.ports import ContactBoard, Kind, Presentation, Reader
 from gated.recorder import Recorder
 from gated.state import State
 from gated.wiring import Wiring
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +87,9 @@ class Runtime:
         self._emergency: EmergencyReported | None = None
         self._moves: asyncio.Queue[PresenceEntry] = asyncio.Queue()
         self._working: set[str] = set()  # devices
-        self._unsettled = set(config.lanes) if crashed else set()
+        self._unsettled = {
+            lane for lane, wires in config.lanes.items() if crashed or wires.open_without_power
+        }
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -163,17 +162,18 @@ class Runtime:
         return self._emergency.open_lanes if self._emergency else frozenset()
 
     def _settle(self) -> None:
-        """After a crash, secure each lane that a dead process may have left released.
+        """Secure each lane that may stand released at the start though nobody released it.
 
-        Only when the release has said that the lane may be shut, the board is there and the core holds
-        the lane secured; on every other start no relay is written before somebody passes.
+        That is: after a crash, as the dead process left it; or wired so that it opens without power. Only
+        when the release has said that the lane may be shut, its board is there and the core holds it
+        secured. On every other start no relay is written before somebody passes.
         """
         if self._emergency is None and self.config.release_socket is not None:
             return
         for lane in sorted(self._unsettled - self._held_open):
             boards = {coil.device for coil in self.wiring.lanes[lane].release.values()}
             if boards <= self._working and self.site.lanes[lane].state is LaneState.SECURED:
-                self.recorder.note(RecordKind.AUDIT, "lane_secured_after_crash", lane)
+                self.recorder.note(RecordKind.AUDIT, "lane_secured_at_start", lane)
                 self._release(lane, frozenset(), None)
 
     def apply(self, config: Config) -> None:

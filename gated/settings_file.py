@@ -61,7 +61,7 @@ def salvage(model: type[M], tables: Any, at: str = "") -> tuple[M | None, list[s
 
 
 def _mend(tables: Any, error: dict[str, Any]) -> None:
-    """Take the faulty key out (a list, or a table that lacks a key, goes whole), or put an allowed word in."""
+    """Take the faulty key out (a list, or a table that lacks a key, whole), or put an allowed word in."""
     owner, key = {}, None
     for part in error["loc"]:
         if not isinstance(tables, dict) or part not in tables:

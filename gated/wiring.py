@@ -64,6 +64,11 @@ class LaneWiring:
         """Every coil of the lane."""
         return (*self.release.values(), *self.lamps.values())
 
+    @property
+    def open_without_power(self) -> bool:
+        """Whether a direction is released while its coil is not energised."""
+        return not all(coil.when for coil in self.release.values())
+
 
 class Wiring:
     """The wires of every lane, asked from both ends."""

@@ -1,7 +1,7 @@
 """Grey frame in, codes out: the two decoders and when the retry ladder is climbed.
 
 Reading every frame ten ways would make an idle camera twenty times as dear. So the ladder is climbed
-only where the decoder saw a code that it could not read, in two halves on two frames, and a place
+only where the decoder saw a code that it could not read, in three parts on three frames, and a place
 where that keeps failing is tried ever more rarely; otherwise one step is taken every few frames.
 """
 
@@ -12,10 +12,10 @@ from typing import Any, NamedTuple, Protocol
 
 import zxingcpp
 
-from gated_drivers._qr_ladder import STEPS, Grey, Step
+from gated_drivers._qr_ladder import STEPS, Grey, Step, bends
 
 SPREAD = 5  # frames between two steps while nothing is seen
-HALF = 6  # steps of a climb taken at once; the others on the next frame: no frame costs more than zbar
+HALF = 6  # steps taken at once, the others on the next frame: no frame costs more than one of zbar
 LOYALTY = 30  # frames for which the step that read last is tried first
 REMEMBER = 60  # frames after which a doubtful place is forgotten
 RARELY = 64  # frames between two climbs for a doubtful place that never reads
@@ -85,7 +85,7 @@ class _Doubt:
 
     @property
     def due(self) -> bool:
-        """At the 1st, 4th, 8th, 16th ... sight (the 2nd is for the other half), then every RARELY-th."""
+        """At the 1st, 4th, 8th, 16th ... sight (others are for the other parts), then every RARELY-th."""
         return self.seen != 2 and (self.seen & (self.seen - 1) == 0 or self.seen % RARELY == 0)
 
 
@@ -95,7 +95,7 @@ class Zxing:
     def __init__(self) -> None:
         self._frame = 0
         self._next = 0  # the step that is next in the spread
-        self._rest: tuple[Step, ...] = ()  # the second half of a climb
+        self._stage = 0  # of a climb: 1, the second half is next; 2, bends are next; 0, none is under way
         self._spread_from = 0  # the frame from which steps are spread again: a climb took them all
         self._loyal: tuple[Step, int] | None = None  # the step that read last, and until which frame
         self._doubts: list[_Doubt] = []
@@ -105,7 +105,7 @@ class Zxing:
         self._frame += 1
         sight = self.bare(grey)
         if sight.codes:
-            self._rest = ()
+            self._stage = 0
             return sight
         return Sight(self._climb(grey, self._chosen(sight.doubtful)), sight.doubtful)
 
@@ -116,26 +116,33 @@ class Zxing:
     def whole(self, grey: Grey) -> Sight:
         """A single picture with the whole ladder, regardless of the stream: for measuring."""
         sight = self.bare(grey)
-        return sight if sight.codes else Sight(self._climb(grey, STEPS), sight.doubtful)
+        if sight.codes:
+            return sight
+        return Sight(self._climb(grey, (*STEPS, *_bends(sight.doubtful))), sight.doubtful)
 
     def _climb(self, grey: Grey, steps: Iterable[Step]) -> tuple[Code, ...]:
         for step in steps:
             codes = _zxing(step.prepare(grey), step.binarizer).codes
             if codes:
                 self._loyal = (step, self._frame + LOYALTY)
-                self._rest = ()
+                self._stage = 0
+                if step.place is not None:
+                    return tuple(Code(c.payload, *step.place) for c in codes)
                 return codes
         return ()
 
     def _chosen(self, doubtful: tuple[Code, ...]) -> tuple[Step, ...]:
         """Which steps this frame is worth."""
         if self._doubt(doubtful):
-            self._rest = STEPS[HALF:]
+            self._stage = 1
             self._spread_from = self._frame + len(STEPS) * SPREAD
             return STEPS[:HALF]
-        if self._rest:
-            rest, self._rest = self._rest, ()
-            return rest
+        if self._stage == 1:
+            self._stage = 2
+            return STEPS[HALF:]
+        if self._stage == 2:
+            self._stage = 0
+            return _bends(doubtful)
         chosen = []
         if self._loyal is not None and self._frame <= self._loyal[1]:
             chosen.append(self._loyal[0])
@@ -161,6 +168,14 @@ class Zxing:
                 known.last = self._frame
                 due = due or known.due
         return due
+
+
+def _bends(doubtful: tuple[Code, ...]) -> tuple[Step, ...]:
+    """The bends for the largest place where a code was seen."""
+    if not doubtful:
+        return ()
+    place = max(doubtful, key=lambda code: code.reach)
+    return bends((place.x, place.y, place.reach))
 
 
 def _same_place(a: Code, b: Code) -> bool:

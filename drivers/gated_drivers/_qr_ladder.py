@@ -22,11 +22,15 @@ Grey = npt.NDArray[np.uint8]
 
 
 class Step(NamedTuple):
-    """One rung: `prepare` the frame, then decode it with `binarizer`."""
+    """One rung: `prepare` the frame, then decode it with `binarizer`.
+
+    `place` (centre and half size as fractions of the frame) is set where `prepare` cuts that place out.
+    """
 
     name: str
     prepare: Callable[[Grey], Grey]
     binarizer: Binarizer
+    place: tuple[float, float, float] | None = None
 
 
 def _grey(picture: object) -> Grey:
@@ -89,3 +93,39 @@ STEPS: tuple[Step, ...] = (
     Step("soften", _soften, _LOCAL),
     Step("double", _double, _LOCAL),
 )
+
+BENT_SIDE = 256  # pixels; a place is brought to this size, so that it costs the same wherever it is
+BEND = 0.02  # how far the middle of a bent side is off, as a part of the side
+_MARGIN = 1.25  # of the place that is cut out: the corners found are the code's, without quiet zone
+_ALONG, _ACROSS = np.meshgrid(*[(np.arange(BENT_SIDE, dtype=np.float32) + 0.5) / BENT_SIDE] * 2)
+
+
+Shift = npt.NDArray[np.float64]
+"""How far each point of a cut-out is moved, as a part of its side."""
+
+
+def _bend(place: tuple[float, float, float], right: Shift, down: Shift) -> Callable[[Grey], Grey]:
+    """Cut out the place and pull its points `right` and `down`."""
+
+    def cut(grey: Grey) -> Grey:
+        height, width = grey.shape
+        side = 2 * place[2] * width * _MARGIN
+        across = (place[0] * width + (_ALONG - 0.5 + right) * side).astype(np.float32)
+        along = (place[1] * height + (_ACROSS - 0.5 + down) * side).astype(np.float32)
+        return _grey(cv2.remap(grey, across, along, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+
+    return cut
+
+
+def bends(place: tuple[float, float, float]) -> tuple[Step, ...]:
+    """Steps for a code on something that is not flat: the place, bent each way by a little.
+
+    Decoders take a code for a plane; on a folded paper or cloth the finder patterns are found and the
+    modules between them are missed. A parabola along or across, either way, meets enough of them.
+    """
+    arch: Shift = np.asarray(4 * _ALONG * (1 - _ALONG) * BEND, np.float64)
+    side_arch: Shift = np.asarray(4 * _ACROSS * (1 - _ACROSS) * BEND, np.float64)
+    none = np.zeros_like(arch)
+    shifts = (arch, -arch, side_arch, -side_arch)
+    ways = [*((shift, none) for shift in shifts), *((none, shift) for shift in shifts)]
+    return tuple(Step("unbend", _bend(place, *way), _LOCAL, place) for way in ways)

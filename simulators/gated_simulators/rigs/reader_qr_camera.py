@@ -76,8 +76,7 @@ class CameraRig:
         self._address = (host, port)
         self._size = size
         self._interval = 1 / fps
-        self._flowing = asyncio.Event()
-        self._flowing.set()
+        self._flowing = True
         self._viewers: dict[asyncio.Task[None], socket.socket] = {}
         self._listener: socket.socket | None = None
         self._part = b""
@@ -117,11 +116,11 @@ class CameraRig:
 
     def stall(self) -> None:
         """Keep the connections and send nothing more."""
-        self._flowing.clear()
+        self._flowing = False
 
     def resume(self) -> None:
         """Send again."""
-        self._flowing.set()
+        self._flowing = True
 
     def cut(self) -> None:
         """Pull the cable: everyone is hung up on and nobody can connect."""
@@ -171,10 +170,14 @@ class CameraRig:
             head = b"HTTP/1.0 200 OK\r\nCache-Control: no-store\r\nContent-Type: " + kind + b"\r\n\r\n"
             await loop.sock_sendall(connection, head)
             while True:
-                await self._flowing.wait()
-                await loop.sock_sendall(connection, self._part)
-                self.frames_sent += 1
-                await asyncio.sleep(self._interval)
+                if self._flowing:
+                    await loop.sock_sendall(connection, self._part)
+                    self.frames_sent += 1
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._interval):
+                        while await loop.sock_recv(connection, 4096):
+                            pass
+                        return  # the viewer hung up
 
 
 @asynccontextmanager
