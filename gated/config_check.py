@@ -86,6 +86,7 @@ def _lanes(tables: Tables) -> Iterator[str]:
                     yield f"{at}.{key}: reader {reader!r} is already used in {before}"
         if at not in tables.faulty:
             yield from _ways(at, lane)
+            yield from _beams(at, lane)
 
 
 def _ways(at: str, lane: LaneTable) -> Iterator[str]:
@@ -99,6 +100,14 @@ def _ways(at: str, lane: LaneTable) -> Iterator[str]:
         yield f"{at}.relays.release_entry: is missing, but the lane lets people in (mode or entry_readers)"
     if lane.relays.release_exit is None and (lane.exit_readers or modes & {LaneMode.EXIT, *both}):
         yield f"{at}.relays.release_exit: is missing, but the lane lets people out (mode or exit_readers)"
+
+
+def _beams(at: str, lane: LaneTable) -> Iterator[str]:
+    """One beam alone cannot tell who passed from who stepped back."""
+    beams = {"beam_entry": lane.contacts.beam_entry, "beam_exit": lane.contacts.beam_exit}
+    missing = [key for key, beam in beams.items() if beam is None]
+    if len(missing) == 1:
+        yield f"{at}.contacts: a lane has both beams or none; {missing[0]} is missing"
 
 
 def _area(tables: Tables, key: str, name: str) -> Iterator[str]:
@@ -130,10 +139,10 @@ def _wires(tables: Tables) -> Iterator[tuple[str, CoilTable | ContactTable, Kind
 
 def _channels(tables: Tables) -> Iterator[str]:
     """Every coil and every input has one meaning."""
-    used: dict[tuple[str, int], str] = {}
+    used: dict[tuple[Kind, str, int], str] = {}
     for at, wire, kind in _wires(tables):
         yield from _device(tables, at, wire.device, kind)
-        before = used.setdefault((wire.device, wire.channel), at)
+        before = used.setdefault((kind, wire.device, wire.channel), at)
         if before != at:
             yield f"{at}: channel {wire.channel} of {wire.device} is already used by {before}"
 

@@ -82,8 +82,8 @@ def open_database(path: Path, schema: str) -> sqlite3.Connection:
     The connection is in autocommit mode and may be handed to one thread. Raises StoreError.
     """
     try:
-        make_directory(path.parent)
-        create_once(path, b"")
+        if not path.exists():
+            create_once(path, b"")
         connection = sqlite3.connect(path, timeout=2.0, isolation_level=None, check_same_thread=False)
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"{path}: cannot be opened: {error}") from error

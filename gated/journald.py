@@ -61,3 +61,9 @@ class Log:
             self._socket.sendto(encode(entry), SOCKET)
         except OSError:
             print(f"{self._identifier}: {message}", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Give the socket back; a later entry goes to standard error."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None

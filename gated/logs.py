@@ -82,19 +82,20 @@ class _Others(logging.Handler):
         self._log.write(f"{record.name}: {text}", priority)
 
 
-def configure(identifier: str = "gated") -> None:
-    """Set structlog and the standard library's logging up; once, before anything is logged."""
-    log = Log(identifier)
+def configure(identifier: str = "gated") -> Log:
+    """Set structlog and the standard library's logging up, before anything is logged; return where it goes."""
+    sink = Log(identifier)
     structlog.configure(
         processors=[_fields],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=lambda *_: _Sink(log),
+        logger_factory=lambda *_: _Sink(sink),
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
-    root.addHandler(_Others(log))
+    root.addHandler(_Others(sink))
     root.setLevel(logging.WARNING)
     for name in CAPPED:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger(name).level))
+    return sink

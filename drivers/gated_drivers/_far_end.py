@@ -22,8 +22,14 @@ class FarEnd:
         kind, _, address = self._path.partition(":")
         if kind == "udp":
             host, _, port = address.partition(":")
-            self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            self._socket.connect((host or "localhost", int(port or 54321)))
+            far_end = host or "localhost", int(port or 54321)
+            asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            try:
+                asking.connect(far_end)
+            except OSError:
+                asking.close()
+                raise
+            self._socket = asking
         return self
 
     def __exit__(

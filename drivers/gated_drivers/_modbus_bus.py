@@ -96,11 +96,11 @@ class Bus:
             self._die(fault)
         finally:
             self._die(DriverFault(f"{self.port}: closed"))
-            for _ in range(
-                2
-            ):  # pymodbus sets its transport up over two turns, and leaks it when closed before
+            try:  # pymodbus sets its transport up over two turns of the loop, and leaks it when closed before
                 await asyncio.sleep(0)
-            client.close()
+                await asyncio.sleep(0)
+            finally:
+                client.close()
 
     async def _carry_out(self, exchange: _Exchange, client: AsyncModbusSerialClient) -> None:
         if exchange.answer.done():  # its caller left before it was sent
@@ -148,7 +148,8 @@ class Bus:
             del _buses[self.port]
         while self._commands or self._reads:
             _fail((self._commands or self._reads).popleft(), fault)
-        self._worker.cancel()
+        if asyncio.current_task() is not self._worker:
+            self._worker.cancel()
 
     async def close(self) -> None:
         """Give the port back; safe to repeat and after a fault."""

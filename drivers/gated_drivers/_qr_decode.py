@@ -19,7 +19,10 @@ HALF = 6  # steps taken at once, the others on the next frame: no frame costs mo
 LOYALTY = 30  # frames for which the step that read last is tried first
 REMEMBER = 60  # frames after which a doubtful place is forgotten
 RARELY = 64  # frames between two climbs for a doubtful place that never reads
-_QR: Any = zxingcpp.BarcodeFormat.QRCode  # a set of formats or one, by version
+
+# Since zxing-cpp 3 "QRCode" takes in Micro QR and rMQR, whose weak error correction reads digits out of
+# clutter; a pass is never one of them.
+_QR: Any = getattr(zxingcpp.BarcodeFormat, "QRCodeModel2", zxingcpp.BarcodeFormat.QRCode)
 
 
 class Code(NamedTuple):

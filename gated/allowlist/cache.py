@@ -16,13 +16,14 @@ from gated.errors import StoreError
 _LOOKUP = "SELECT profile, valid_from, valid_until, denied FROM entry WHERE id = ?"
 _MMAP_BYTES = 1 << 30
 _RIGHTS_KEPT = 4096  # distinct (profile, window) held ready; a site has few
-_WARM_UP = 64  # lookups spread over a new list before it is used
+_WARM_UP = 8  # lookups spread over a new list before it is used: first pages mapped, statement prepared
 
 
 class _List:
     """One opened list file; stays readable when another is renamed over it."""
 
     def __init__(self, path: Path, key: SiteKey | None) -> None:
+        self.database: sqlite3.Connection | None = None
         try:
             self._connect(path, key)
         except sqlite3.Error as error:
@@ -33,8 +34,6 @@ class _List:
         except StoreError:
             self.close()
             raise
-
-    database: sqlite3.Connection | None = None
 
     def _connect(self, path: Path, key: SiteKey | None) -> None:
         # immutable: the file is never written in place, so no lock is taken and no other file looked for.

@@ -78,7 +78,9 @@ class Recovered(NamedTuple):
 def recover(directory: Path) -> Recovered:
     """Find the last whole record; set what stands behind it aside in a `.torn` file, flushed first.
 
-    A write that a power cut or a full disk cut short leaves such a tail. Raises OSError.
+    A write that a power cut or a full disk cut short leaves such a tail. Where it cannot be set aside (the
+    disk is still full) it stays, and `last` is None: another segment has to begin. Raises OSError when
+    nothing can be read.
     """
     found = segments(directory)
     if not found:
@@ -86,14 +88,17 @@ def recover(directory: Path) -> Recovered:
     last = found[-1]
     end, seq = _whole(last.path)
     size = last.path.stat().st_size
-    torn_file = ""
-    if end < size:
-        torn_file = _set_aside(last.path, end)
     for segment in reversed(found[:-1]):
         if seq:
             break
         seq = _whole(segment.path)[1]
-    return Recovered(max(seq, last.first - 1), last, size - end, torn_file)
+    seq = max(seq, last.first - 1)
+    if end == size:
+        return Recovered(seq, last, 0, "")
+    try:
+        return Recovered(seq, last, size - end, _set_aside(last.path, end))
+    except OSError:
+        return Recovered(max(seq, last.first), None, size - end, "")  # never the name of that segment again
 
 
 def _whole(path: Path) -> tuple[int, int]:

@@ -79,8 +79,8 @@ class Journal:
         self.seq = self._written = self._durable = found.seq
         if found.last is not None:
             self._opened = (found.last.day, found.last.first)
-        if found.torn_file:
-            detail = {"bytes": str(found.torn_bytes), "file": found.torn_file}
+        if found.torn_bytes:
+            detail = {"bytes": str(found.torn_bytes), "file": found.torn_file or "left in its segment"}
             self.append("audit", "journal_torn_tail", detail=detail)
 
     @property

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import struct
+
 _ALPHABET = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"
-_VALUES = {character: value for value, character in enumerate(_ALPHABET)}
+_NONE = 0xFF  # stands for every character that is none of ours
+_VALUES = bytes(_ALPHABET.find(character) if character in _ALPHABET else _NONE for character in range(256))
 
 
 def encode(data: bytes) -> str:
@@ -21,22 +24,17 @@ def encode(data: bytes) -> str:
 
 def decode(text: bytes) -> bytes | None:
     """The bytes, or None when `text` is not exactly what `encode` makes of some bytes."""
-    try:
-        values = [_VALUES[character] for character in text]
-    except KeyError:
+    values = text.translate(_VALUES)
+    if _NONE in values or len(values) % 3 == 1:
         return None
-    data = bytearray()
-    for place in range(0, len(values) - 2, 3):
-        pair = values[place] + 45 * values[place + 1] + 2025 * values[place + 2]
-        if pair > 0xFFFF:
-            return None
-        data += pair.to_bytes(2, "big")
-    match len(values) % 3:
-        case 1:
-            return None
-        case 2:
-            single = values[-2] + 45 * values[-1]
-            if single > 0xFF:
-                return None
-            data.append(single)
-    return bytes(data)
+    pairs = [
+        low + 45 * middle + 2025 * high
+        for low, middle, high in zip(values[0::3], values[1::3], values[2::3], strict=False)
+    ]
+    if pairs and max(pairs) > 0xFFFF:
+        return None
+    data = struct.pack(f">{len(pairs)}H", *pairs)
+    if len(values) % 3 == 0:
+        return data
+    single = values[-2] + 45 * values[-1]
+    return data + bytes((single,)) if single <= 0xFF else None

@@ -130,6 +130,7 @@ class Machine:
             case LatchUnreadable(detail):
                 everything = Latched(now.utc.isoformat(), frozenset(self.lanes))
                 self.latched[Source(LATCH_FILE, Cause.FAULT)] = everything
+                self.reset = None
                 after += [WriteLatch(), Audit("latch_unreadable", f"the latch was lost: {detail}", 1)]
             case Tick():
                 pass
@@ -151,10 +152,12 @@ class Machine:
             after.append(Audit("input_clear", text, detail={"input": name}))
 
     def _restore(self, latched: Iterable[tuple[Source, Latched]], after: list[Effect]) -> None:
+        self.reset = None
         for source, entry in latched:
             # A latch whose lanes are gone from the configuration was about some gate of this site: open all.
             lanes = entry.lanes & frozenset(self.lanes) or frozenset(self.lanes)
-            self.latched[source] = Latched(entry.at, lanes)
+            held = self.latched.get(source)
+            self.latched[source] = Latched(entry.at, lanes | held.lanes if held else lanes)
             text = f"{source.cause} of {source.input}, latched at {entry.at}, still holds"
             after.append(Audit("latch_restored", text, 4, {"input": source.input, "cause": source.cause}))
 

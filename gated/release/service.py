@@ -10,7 +10,7 @@ import gc
 import os
 import sys
 
-gc.disable()  # until armed: what is made now stays
+gc.disable()  # for the imports: what they make stays
 # Looking for pydantic plugins reads the metadata of every installed distribution, tens of milliseconds.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
@@ -32,6 +32,8 @@ from gated.release.config import ReleaseConfig, load  # noqa: E402
 from gated.release.engine import Release  # noqa: E402
 from gated.release.words import Audit  # noqa: E402
 
+gc.enable()
+
 DEFAULT_CONFIG = "/etc/gated/release.toml"
 LOCK = "lock"
 STOP_S = 5.0  # the longest that the drivers may take to leave their outputs at rest
@@ -52,6 +54,7 @@ def main(argv: list[str] | None = None) -> int:
         config = load(args.config)
         if args.check:
             return _say_checked(config)
+        gc.disable()  # until armed
         threading.stack_size(STACK_BYTES)
         _held, trouble = hold(config.state_dir)
         return asyncio.run(_run(config, trouble))

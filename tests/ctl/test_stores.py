@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import cv2
 import pytest
+import zxingcpp
 
 from gated import jsonlines
 from gated.allowlist import Cache, SiteKey
@@ -208,6 +210,8 @@ async def test_issue_activate_show_revoke(site: Path, capsys: pytest.CaptureFixt
         for code in result["codes"]:
             assert Path(code["png"]).read_bytes().startswith(b"\x89PNG")
             assert "<svg" in Path(code["svg"]).read_text()
+            seen = zxingcpp.read_barcodes(cv2.imread(code["png"], cv2.IMREAD_GRAYSCALE))
+            assert [barcode.bytes for barcode in seen] == [code["code"].encode()]
             found = daemon.show(code["code"])
             assert found.identifier.hex() == code["pass"]
             assert not found.credential.activated

@@ -26,8 +26,8 @@ class Sample:
     settings: Callable[[Path], dict[str, Any]]
     cards: tuple[bytes, bytes] = (b"", b"")  # readers: two credentials, and how to hold them up
     present: Callable[[Any, bytes], object] = lambda rig, card: rig.present(card)
-    remove: Callable[[Any], object] = lambda rig: rig.remove()
-    looks: Callable[[Any], int] = lambda rig: 0  # how often the reader looked so far
+    remove: Callable[[Any], object] = lambda rig: rig.remove() if hasattr(rig, "remove") else None
+    looks: Callable[[Any], int] | None = None  # how often the reader looked so far; None: it never asks
 
 
 def port_number() -> int:
@@ -95,8 +95,12 @@ class Bench:
     async def works(self, rig: Any, port: Any) -> None:
         """Until something went over the wire."""
         if self.driver.kind is Kind.READER:
-            looked = self.sample.looks(rig)
-            await until(lambda: self.sample.looks(rig) > looked)
+            if self.sample.looks is not None:
+                await self.looked(rig, 1)
+                return
+            async with listening(port.presentations()) as seen:
+                self.sample.present(rig, self.sample.cards[0])
+                await until(lambda: bool(seen))
         elif self.driver.kind is Kind.CONTACT:
             async with listening(port.contacts()) as seen:
                 await until(lambda: bool(seen))
@@ -104,6 +108,12 @@ class Bench:
             commanded = rig.board.writes
             await port.switch({1: True})
             await until(lambda: rig.board.writes > commanded)
+
+    async def looked(self, rig: Any, times: int) -> None:
+        """Until the reader looked for a card so many times more, if it is one that looks."""
+        if (looks := self.sample.looks) is not None:
+            before = looks(rig)
+            await until(lambda: looks(rig) >= before + times)
 
 
 async def until(happened: Callable[[], bool]) -> None:

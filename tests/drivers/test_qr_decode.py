@@ -7,6 +7,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import pytest
+import segno
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -64,6 +65,18 @@ def test_other_barcodes_and_empty_frames_read_nothing() -> None:
         stripes[100:300, 40 + 14 * i : 40 + 14 * i + width] = 0
     for grey in (stripes, np.zeros((480, 640), np.uint8), degraded(np.full((480, 640), WALL, np.uint8))):
         assert Zxing().whole(grey).codes == ()
+
+
+def test_micro_qr_is_not_read() -> None:
+    """Its two checksum bits would let clutter in as a number."""
+    micro = segno.make_micro("673")
+    modules = np.array(
+        [[0 if module else 255 for module in row] for row in micro.matrix_iter(border=4)], np.uint8
+    )
+    canvas = np.full((480, 640), 255, np.uint8)
+    picture = np.kron(modules, np.ones((10, 10), np.uint8))
+    canvas[100 : 100 + picture.shape[0], 100 : 100 + picture.shape[1]] = picture
+    assert Zxing().whole(canvas) == Sight((), ())
 
 
 def dark(grey: Grey) -> Grey:

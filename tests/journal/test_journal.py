@@ -186,6 +186,25 @@ async def test_a_full_disk_loses_nothing_that_fits_in_memory(tmp_path: Path) -> 
     assert [r["seq"] for r in read(tmp_path)] == list(range(1, 9))
 
 
+@pytest.mark.parametrize("whole", [0, 2])
+def test_it_opens_on_a_full_disk_with_a_torn_tail(tmp_path: Path, whole: int) -> None:
+    with closing(Journal(tmp_path)) as journal:
+        for number in range(whole + 1):
+            journal.append("audit", f"r{number}", at=NOON)
+    (segment,) = tmp_path.glob("*.jsonl")
+    torn = segment.read_bytes()[:-20]
+    segment.write_bytes(torn)
+    with full_disk(0):
+        journal = Journal(tmp_path, clock=lambda: NOON)
+        journal.append("audit", "after", at=NOON)
+        assert journal.fault is not None
+    journal.close()  # the disk has room again
+    found = codes(tmp_path)
+    expected = [f"r{n}" for n in range(whole)]
+    assert found == [*expected, "journal_damaged_line", "journal_torn_tail", "after", "journal_resumed"]
+    assert segment.read_bytes() == torn
+
+
 async def test_what_does_not_fit_in_memory_is_counted(tmp_path: Path) -> None:
     with closing(Journal(tmp_path, queue_limit=3)) as journal:
         with full_disk(0):

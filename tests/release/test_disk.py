@@ -1,0 +1,62 @@
+"""The disk thread: what was acknowledged is there, what fails is told and tried again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from gated.release import latch
+from gated.release.disk import TRAIL, Disk
+
+
+@asynccontextmanager
+async def disk(directory: Path, told: list[tuple[str, str | None]] | None = None) -> AsyncIterator[Disk]:
+    opened = Disk(directory, lambda what, text: None if told is None else told.append((what, text)))
+    opened.start()
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+async def test_records_and_latch_are_on_disk_when_it_says_so(tmp_path: Path) -> None:
+    async with disk(tmp_path) as writer:
+        for i in range(100):
+            writer.record(b"%d\n" % i)
+        writer.write_latch(latch.encode({}))
+        assert await writer.durable(5)
+        assert (tmp_path / TRAIL).read_bytes() == b"".join(b"%d\n" % i for i in range(100))
+        assert latch.read(tmp_path) == ()
+
+
+async def test_a_failing_disk_is_told_tried_again_and_loses_nothing(tmp_path: Path) -> None:
+    told: list[tuple[str, str | None]] = []
+    state = tmp_path / "state"
+    state.write_text("a file where the directory should be")
+    async with disk(state, told) as writer:
+        writer.record(b"one\n")
+        writer.write_latch(latch.encode({}))
+        assert not await writer.durable(5)
+        assert {what for what, text in told if text} == {"latch", "trail"}
+        state.unlink()
+        writer.record(b"two\n")
+        assert await writer.durable(5)
+        await asyncio.wait_for(_until(lambda: len(told) == 4), 5)
+        assert {what for what, text in told if text is None} == {"latch", "trail"}
+    assert (state / TRAIL).read_bytes() == b"one\ntwo\n"
+    assert latch.read(state) == ()
+
+
+async def test_a_line_torn_by_a_power_cut_spoils_no_other(tmp_path: Path) -> None:
+    (tmp_path / TRAIL).write_bytes(b'{"code": "alarm"}\n{"code": "al')
+    async with disk(tmp_path) as writer:
+        writer.record(b"next\n")
+    assert (tmp_path / TRAIL).read_bytes().split(b"\n")[1:] == [b'{"code": "al', b"next", b""]
+
+
+async def _until(true: object) -> None:
+    assert callable(true)
+    while not true():
+        await asyncio.sleep(0)

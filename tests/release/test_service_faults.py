@@ -1,0 +1,135 @@
+"""Can it ever keep a gate shut? Boards, cables, disks and lines that fail, one after the other."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from tests.release.harness import BUTTON, CONFIG, FIRE, HELD, OPEN, end, site
+
+TWO_BOARDS = CONFIG.replace(
+    '[outputs.lane-2]\ndevice = "outputs"\nchannel = 1\n',
+    '[devices.far]\ndriver = "relay_modbus"\nport = "far"\ntimeout_s = 0.2\nrest = { 0 = false }\n\n'
+    '[outputs.lane-2]\ndevice = "far"\nchannel = 0\n',
+)
+LOOP = CONFIG.replace('channel = 0\nalarm_when = "closed"', 'channel = 0\nalarm_when = "open"')
+
+
+async def test_a_dead_output_board_stops_no_other_and_opens_when_it_is_back(tmp_path: Path) -> None:
+    async with site(tmp_path, TWO_BOARDS) as here:
+        far = await here.plug("far")
+        await here.armed()
+        await here.coils({0: True}, "far")
+        far.cut()
+        await here.state(lambda s: not s.armed and any("far" in fault for fault in s.faults))
+        here.pulse(FIRE, 0.1)
+        await here.coils({0: False})
+        state = await here.state(lambda s: s.lanes["lane-2"].open_by_hand)
+        assert "OPEN BY HAND: lane-2" in state.faults
+        assert not state.lanes["lane-1"].open_by_hand
+        far.mend()
+        await here.coils({0: False}, "far")
+        await here.state(lambda s: s.armed and not s.faults)
+        assert [change.energised for change in far.board.history] == [True, False]
+        assert [r["lane"] for r in here.trail if r["code"] == "open_by_hand"] == ["lane-2"]
+
+
+async def test_a_coil_that_somebody_else_switched_is_opened_again(tmp_path: Path) -> None:
+    async with site(tmp_path) as here:
+        await here.armed()
+        here.pulse(FIRE, 0.1)
+        await here.coils(OPEN)
+        here.rig.board.command(0, True)
+        await here.coils(OPEN)
+
+
+async def test_a_board_that_lost_its_power_is_told_again(tmp_path: Path) -> None:
+    async with site(tmp_path) as here:
+        await here.armed()
+        await here.coils(HELD)
+        here.rig.board.command(1, False)
+        await here.coils(HELD)
+
+
+async def test_losing_the_inputs_holds_and_is_shown_where_a_contact_closes_for_alarm(tmp_path: Path) -> None:
+    async with site(tmp_path) as here:
+        await here.armed()
+        seen = len(here.rig.board.history)
+        here.rig.cut()
+        state = await here.state(lambda s: "input panel cannot be read" in s.faults)
+        assert state.phase == "normal" and not state.armed
+        here.rig.mend()
+        await here.state(lambda s: s.armed and not s.faults)
+        assert here.rig.board.history[seen:] == []
+        here.pulse(BUTTON, 0.1)
+        await here.coils(OPEN)
+
+
+async def test_losing_a_normally_closed_loop_opens(tmp_path: Path) -> None:
+    async with site(tmp_path, LOOP) as here:
+        here.rig.board.inputs[FIRE] = True
+        await here.armed()
+        await here.coils(HELD)
+        here.rig.cut()
+        await here.state(lambda s: {c.cause for c in s.causes} == {"fault"} and len(s.open_lanes) == 2)
+        here.rig.mend()
+        await here.coils(OPEN)
+
+
+async def test_a_board_that_never_answers_leaves_the_outputs_untouched(tmp_path: Path) -> None:
+    async with site(tmp_path) as here:
+        here.rig.board.coils.update(OPEN)
+        here.rig.silent = True
+        await here.start()
+        state = await here.state(lambda s: any("device" in fault for fault in s.faults))
+        assert state.phase == "starting"
+        assert {lane.commanded for lane in state.lanes.values()} == {"none"}
+        assert here.rig.board.writes == 0
+        here.rig.silent = False
+        await here.coils(HELD)
+
+
+async def test_it_opens_without_a_disk(tmp_path: Path) -> None:
+    async with site(tmp_path) as here:
+        (tmp_path / "state").write_text("no directory can be here")
+        await here.armed()
+        await here.coils(HELD)
+        here.pulse(FIRE, 0.1)
+        await here.coils(OPEN)
+        state = await here.state(lambda s: s.phase == "alarm" and len(s.faults) == 3)
+        for what in ("lock", "latch", "trail"):
+            assert any(what in fault for fault in state.faults), what
+
+
+async def test_it_opens_through_a_flood_of_garbage(tmp_path: Path) -> None:
+    async with site(tmp_path) as here:
+        await here.armed()
+        await here.coils(HELD)
+        here.rig.send(os.urandom(500))
+        here.rig.board.inputs[FIRE] = True
+        here.rig.send(os.urandom(500))
+        await here.coils(OPEN)
+
+
+async def test_stopped_with_a_cable_out_it_still_ends(tmp_path: Path) -> None:
+    async with site(tmp_path) as here:
+        process = await here.armed()
+        here.rig.cut()
+        assert await end(process, signal.SIGTERM) == 0
+
+
+async def test_while_it_cannot_be_reached_the_latch_is_kept_in_order(tmp_path: Path) -> None:
+    """Alarm, reset, relock, kill: nothing is latched any more and the coils do not move."""
+    async with site(tmp_path) as here:
+        process = await here.armed()
+        here.pulse(FIRE, 0.1)
+        await here.state(lambda s: s.phase == "alarm" and s.inputs["panel"].state == "clear")
+        await here.reset()
+        await here.coils(HELD)
+        await here.state(lambda s: s.phase == "normal")
+        assert await end(process, signal.SIGTERM) == 0
+        seen = len(here.rig.board.history)
+        await here.armed()
+        assert (await here.state(lambda s: True)).phase == "normal"
+        assert [c.energised for c in here.rig.board.history[seen:]] == [True, True]
