@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from gated.errors import DriverFault, StoreError
@@ -104,7 +105,7 @@ class Release:
             self.feed(LatchUnreadable(str(error)))
             return
         if found is None:
-            if (self.config.state_dir / TRAIL).exists():
+            if _has_records(self.config.state_dir / TRAIL):
                 self.feed(LatchUnreadable("its file is gone though this service ran here before"))
             else:
                 self.disk.write_latch(
@@ -277,3 +278,10 @@ class Release:
     def faults(self) -> tuple[str, ...]:
         """Everything that needs a person, one sentence each."""
         return (*self.machine.faults(), *self._faults.values())
+
+
+def _has_records(trail: Path) -> bool:
+    try:
+        return trail.stat().st_size > 0
+    except OSError:
+        return False

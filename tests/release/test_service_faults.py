@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from pathlib import Path
 
+from gated.release import latch
 from tests.release.harness import BUTTON, CONFIG, FIRE, HELD, OPEN, end, site
 
 TWO_BOARDS = CONFIG.replace(
@@ -90,16 +92,28 @@ async def test_a_board_that_never_answers_leaves_the_outputs_untouched(tmp_path:
         await here.coils(HELD)
 
 
-async def test_it_opens_without_a_disk(tmp_path: Path) -> None:
+async def test_state_that_cannot_be_read_opens(tmp_path: Path) -> None:
     async with site(tmp_path) as here:
         (tmp_path / "state").write_text("no directory can be here")
         await here.armed()
-        await here.coils(HELD)
-        here.pulse(FIRE, 0.1)
-        await here.coils(OPEN)
         state = await here.state(lambda s: s.phase == "alarm" and len(s.faults) == 3)
         for what in ("lock", "latch", "trail"):
             assert any(what in fault for fault in state.faults), what
+        assert here.rig.board.history == []
+
+
+async def test_a_full_disk_is_shown_and_opens_none_the_less(tmp_path: Path) -> None:
+    async with site(tmp_path) as here:
+        process = await here.armed()
+        await here.coils(HELD)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        here.pulse(FIRE, 0.1)
+        await here.coils(OPEN)
+        await here.state(lambda s: s.phase == "alarm" and len(s.faults) == 2)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        await here.state(lambda s: not s.faults)
+        assert latch.read(tmp_path / "state") != ()
+        assert [r["code"] for r in here.trail].count("alarm") == 1
 
 
 async def test_it_opens_through_a_flood_of_garbage(tmp_path: Path) -> None:
