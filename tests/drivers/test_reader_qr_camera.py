@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,17 +22,13 @@ from pydantic import ValidationError
 from gated.ports import DriverFault, Presentation, Technology
 from gated_drivers.reader_qr_camera import DRIVER, Camera, CameraSettings
 from gated_simulators.rigs.reader_qr_camera import WALL, CameraRig, code_picture, open_rig
+from tests.drivers.samples import listening, port_number, until
 
 DEADLINE_S = 15.0
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 def stream(**changes: Any) -> CameraSettings:
-    return CameraSettings(**{"source": f"http://127.0.0.1:{free_port()}/stream", "fps": 30.0} | changes)
+    return CameraSettings(**{"source": f"http://127.0.0.1:{port_number()}/stream", "fps": 30.0} | changes)
 
 
 @asynccontextmanager
@@ -40,30 +36,6 @@ async def watching(**changes: Any) -> AsyncIterator[tuple[CameraRig, Camera]]:
     settings = stream(**changes)
     async with asyncio.timeout(DEADLINE_S), open_rig(settings) as rig, DRIVER.open(settings) as camera:
         yield rig, camera
-
-
-@asynccontextmanager
-async def collecting(camera: Camera) -> AsyncIterator[list[bytes]]:
-    seen: list[bytes] = []
-
-    async def collect() -> None:
-        async for presentation in camera.presentations():
-            assert presentation.technology is Technology.QR
-            seen.append(presentation.payload)
-
-    task = asyncio.create_task(collect())
-    try:
-        yield seen
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(happened: Callable[[], bool]) -> None:
-    late = time.monotonic() + DEADLINE_S
-    while not happened():
-        assert time.monotonic() < late, "it did not happen in time"
-        await asyncio.sleep(0.002)
 
 
 async def frames(camera: Camera, count: int) -> None:
@@ -82,6 +54,11 @@ async def fault_of(camera: Camera) -> str:
 async def next_of(camera: Camera) -> Presentation:
     async with aclosing(camera.presentations()) as presentations:  # type: ignore[type-var]
         return await anext(presentations)
+
+
+def payloads(seen: list[Presentation]) -> list[bytes]:
+    assert all(p.technology is Technology.QR for p in seen)
+    return [p.payload for p in seen]
 
 
 def worker(camera: Camera) -> int:
@@ -105,25 +82,25 @@ async def test_a_code_is_presented_with_its_bytes_and_its_time(content: bytes | 
 
 
 async def test_a_held_code_is_one_presentation_until_it_was_away() -> None:
-    async with watching(absent_s=0.2) as (rig, camera), collecting(camera) as seen:
+    async with watching(absent_s=0.2) as (rig, camera), listening(camera.presentations()) as seen:
         rig.show("one")
         await frames(camera, 15)
-        assert seen == [b"one"]
+        assert payloads(seen) == [b"one"]
         rig.clear()
         await frames(camera, 12)
         rig.show("one")
         await until(lambda: len(seen) == 2)
         rig.show("two")
         await until(lambda: len(seen) == 3)
-        assert seen == [b"one", b"one", b"two"]
+        assert payloads(seen) == [b"one", b"one", b"two"]
 
 
 async def test_two_codes_at_once_are_two_presentations() -> None:
-    async with watching() as (rig, camera), collecting(camera) as seen:
+    async with watching() as (rig, camera), listening(camera.presentations()) as seen:
         rig.show("left", beside="right")
         await until(lambda: len(seen) == 2)
         await frames(camera, 10)
-        assert seen == [b"left", b"right"]
+        assert payloads(seen) == [b"left", b"right"]
 
 
 @pytest.mark.parametrize("held", [{"blur": 2.0}, {"tilt": 55.0}, {"glare": 0.7}, {"blur": 1.5, "tilt": 40.0}])
@@ -134,12 +111,12 @@ async def test_a_badly_held_code_is_read(held: dict[str, float]) -> None:
 
 
 async def test_contents_that_no_credential_can_have_are_counted_once() -> None:
-    async with watching() as (rig, camera), collecting(camera) as seen:
+    async with watching() as (rig, camera), listening(camera.presentations()) as seen:
         rig.show(b"x" * 513)
         await until(lambda: camera.ignored == 1)
         await frames(camera, 5)
         rig.show(b"x" * 512)
-        await until(lambda: seen == [b"x" * 512])
+        await until(lambda: payloads(seen) == [b"x" * 512])
         assert camera.ignored == 1
 
 
