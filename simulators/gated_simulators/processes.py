@@ -56,8 +56,8 @@ def send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
             os.kill(process.pid, number)
 
 
-def _die_with_parent() -> None:
-    """Even if we are killed ourselves, the children go too. Linux only, like gated."""
+def die_with_parent() -> None:
+    """For `preexec_fn`: even if we are killed ourselves, the child goes too. Linux only, like gated."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -96,7 +96,7 @@ class Processes:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for us: we stop them in order
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
         self._running[name] = _Running(name, process)
         self._groups.append((name, process.pid))

@@ -17,8 +17,8 @@ from gated_simulators.building.turnstile import Person
 
 HOLD_S = 4.0
 """How long somebody holds up a card or a code that nothing answers, seconds."""
-AWAY_S = 0.8
-"""How long a hand is away between two cards or codes, seconds; in less a reader sees one held card."""
+MARGIN_S = 0.5
+"""How much longer than it must a hand stays away before the same thing is held up again, seconds."""
 FAMILIES = {"card": "reader_nfcpy", "code": "reader_qr_camera"}
 
 
@@ -29,7 +29,7 @@ class Acts:
         self._building = building
         self._people = people
         self._going: dict[str, asyncio.Task[None]] = {}  # what is held up, by reader
-        self._away_since: dict[str, float] = {}
+        self._last: dict[str, tuple[object, float]] = {}  # what was held up last, and until when
 
     async def handle(self, request: dict[str, Any], peer: jsonlines.Peer) -> Any:
         """Answer a request of the socket; the verbs are those of `commands`, and status and watch."""
@@ -54,14 +54,14 @@ class Acts:
         idm = idm_of(request["card"], self._people)
         reader, lane = self._reader(request, "card")
         rig = self._building.rig(reader)
-        self._hold(reader, lane, lambda: rig.present(idm), rig.remove)
+        self._hold(reader, lane, idm, lambda: rig.present(idm), rig.remove)
 
     def _do_code(self, request: dict[str, Any]) -> None:
         reader, lane = self._reader(request, "code")
         content = _altered(request["code"]) if request.get("alter") else request["code"]
         rig = self._building.rig(reader)
         spoil = {key: request.get(key, 0.0) for key in ("blur", "tilt", "glare")}
-        self._hold(reader, lane, lambda: rig.show(content, **spoil), rig.clear)
+        self._hold(reader, lane, content, lambda: rig.show(content, **spoil), rig.clear)
 
     def _reader(self, request: dict[str, Any], what: str) -> tuple[str, SimLane]:
         """The reader of the lane that reads this, in this direction."""
@@ -73,15 +73,22 @@ class Acts:
                 return name, lane
         raise RequestRefused(f"{request['lane']} has no reader for a {what} on its {way} side")
 
-    def _hold(self, reader: str, lane: SimLane, show: Any, remove: Any) -> None:
+    def _pause(self, reader: str, what: object) -> float:
+        """Seconds to wait: the same thing again too soon is, to a reader, one that was never taken away."""
+        last, until = self._last.get(reader, (None, 0.0))
+        if last != what:
+            return 0.0
+        absent_s = float(getattr(self._building.wiring.devices[reader], "absent_s", 0.0))
+        return max(0.0, until + absent_s + MARGIN_S - time.monotonic())
+
+    def _hold(self, reader: str, lane: SimLane, what: object, show: Any, remove: Any) -> None:
         """Hold something to a reader until a lamp answers, as people do."""
 
         async def held(before: asyncio.Task[None] | None) -> None:
             if before is not None:
                 before.cancel()
                 await asyncio.gather(before, return_exceptions=True)
-            away_s = time.monotonic() - self._away_since.get(reader, 0.0)
-            await asyncio.sleep(max(0.0, AWAY_S - away_s))
+            await asyncio.sleep(self._pause(reader, what))
             lane.answered.clear()
             show()
             try:
@@ -91,7 +98,7 @@ class Acts:
                 pass
             finally:
                 remove()
-                self._away_since[reader] = time.monotonic()
+                self._last[reader] = (what, time.monotonic())
 
         self._going[reader] = asyncio.create_task(held(self._going.get(reader)))
 

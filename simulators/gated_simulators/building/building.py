@@ -43,7 +43,7 @@ class SimLane:
         self.wires = wires
         self.turnstile = turnstile
         self.lamps: dict[str, bool] = {name: False for name in wires.coils if name.startswith("signal_")}
-        self.answered = asyncio.Event()  # a lamp came on: people take their card away
+        self.answered = asyncio.Event()  # a lamp was switched on: people take their card away
 
 
 class Building:
@@ -124,8 +124,8 @@ class Building:
 
     # -- the mechanics -------------------------------------------------------------------------------------
 
-    def on_coils(self, device: str) -> None:
-        """A command arrived at a board: move what hangs on it, and note what changed."""
+    def on_coils(self, device: str, commanded: int | None = None) -> None:
+        """A command for a coil arrived at a board: move what hangs on it, and note what changed."""
         now = time.monotonic()
         for lane in self.lanes.values():
             mine = lane.wires.all_coils()
@@ -136,6 +136,8 @@ class Building:
                 self.note("coil", f"{lane.wires.id}.{role}", "energised" if energised else "at rest", now)
                 if role in lane.lamps:
                     self._lamp(lane, role, energised == coil.when)
+                    if lane.lamps[role] and coil.device == device and coil.channel == commanded:
+                        lane.answered.set()  # also when the lamp was on for somebody before
             self._tell(lane, lane.turnstile.command(now, self._released(lane), self._may_shut(lane)))
         self.stir.set()
 
@@ -143,8 +145,6 @@ class Building:
         lane.lamps[role] = on
         name = f"{lane.wires.id}.{role.removeprefix('signal_')}"
         self.note("lamp", name, "on" if on else "off")
-        if on:
-            lane.answered.set()
 
     def _released(self, lane: SimLane) -> frozenset[Way]:
         ways: tuple[Way, ...] = ("entry", "exit")
@@ -270,8 +270,8 @@ async def open_building(wiring: Wiring) -> AsyncIterator[Building]:
 
 
 def _listener(building: Building, devices: set[str]) -> Callable[[int, bool], None]:
-    def heard(_channel: int, _energised: bool) -> None:
+    def heard(channel: int, _energised: bool) -> None:
         for device in devices:
-            building.on_coils(device)
+            building.on_coils(device, channel)
 
     return heard

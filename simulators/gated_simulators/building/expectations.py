@@ -213,10 +213,11 @@ async def _relocked(expect: Expect, look: Look) -> tuple[bool, str]:
 
 
 async def _unmoved(expect: Expect, look: Look) -> tuple[bool, str]:
-    lanes = tuple(f"{lane}." for lane in expect.unmoved or [])
+    names = expect.unmoved or []
 
     def moved() -> list[str]:
-        return [i["name"] for i in look.since() if i["what"] == "coil" and i["name"].startswith(lanes)]
+        coils = [i["name"] for i in look.since() if i["what"] == "coil"]
+        return [coil for coil in coils if coil in names or coil.partition(".")[0] in names]
 
     await look.sightings.wait(lambda: bool(moved()), expect.within_s)
     return not moved(), f"moved: {', '.join(dict.fromkeys(moved()))}" if moved() else "no coil changed"

@@ -15,7 +15,7 @@ from typing import Any
 from gated import jsonlines
 from gated.errors import GatedError
 from gated_simulators.building.wiring import Wiring, sim_socket
-from gated_simulators.processes import entry_point, send
+from gated_simulators.processes import die_with_parent, entry_point, send
 
 POLL_S = 0.1
 """How often a state that nobody streams is asked for."""
@@ -117,6 +117,7 @@ async def _follow_journal(wiring: Wiring, sightings: Sightings) -> None:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
+            preexec_fn=die_with_parent,
             limit=1 << 20,
         )
         try:

@@ -19,7 +19,7 @@ from gated_simulators.building.expectations import Look, meet
 from gated_simulators.building.observe import Sightings, answers, moment
 from gated_simulators.building.scenario import Scenario, Step, fill
 from gated_simulators.building.wiring import Wiring
-from gated_simulators.processes import Processes, entry_point, send, serving_pid
+from gated_simulators.processes import Processes, die_with_parent, entry_point, send, serving_pid
 
 START_S = 20.0
 """How long a process may take until it answers on its socket, seconds."""
@@ -137,6 +137,7 @@ class Player:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             cwd=self._wiring.site,
+            preexec_fn=die_with_parent,
         )
         try:
             async with asyncio.timeout(GATECTL_S):

@@ -82,7 +82,7 @@ class Expect(BaseModel):
     turned_back: str | None = None
     forced: str | None = None
     relocked: list[str] | None = None  # the emergency coils, in this order, `apart_s` from each other
-    unmoved: list[str] | None = None  # lanes no coil of which changed since `start`, `kill` or the step began
+    unmoved: list[str] | None = None  # lanes or coils: none changed since the step began
     # in the operator's view
     journal: Annotated[list[str] | None, BeforeValidator(_as_list)] = None  # one of these codes
     device: str | None = None
