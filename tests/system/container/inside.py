@@ -1,0 +1,146 @@
+"""Runs as root inside a booted Debian 12: installs gated as a site would and proves its units.
+
+Standard library only. Prints one line a check; exits 1 when one failed.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+SOURCE = Path("/src")
+SITE = Path("/etc/gated")
+BIN = "/opt/gated/bin"
+UNITS = Path("/etc/systemd/system")
+failures = 0
+
+
+def run(*command: str, check: bool = True) -> str:
+    """The output of a command; its whole output is shown when it fails."""
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    if check and ran.returncode != 0:
+        print(f"FAIL  {' '.join(command)} (exit {ran.returncode})\n{ran.stdout}{ran.stderr}", flush=True)
+        print(run("journalctl", "--no-pager", "-n", "60", "-o", "short-monotonic", check=False))
+        sys.exit(1)
+    return ran.stdout
+
+
+def until(what: str, test: Callable[[], Any], within_s: float = 15.0) -> Any:
+    """Wait for an effect; a check that did not come true in time is a failure that names what was seen."""
+    global failures
+    started = time.monotonic()
+    seen: Any = None
+    while time.monotonic() - started < within_s:
+        try:
+            seen = test()
+        except (ValueError, KeyError, IndexError) as error:
+            seen = f"{type(error).__name__}: {error}"
+        else:
+            if seen:
+                print(f"ok    {what} ({time.monotonic() - started:.1f} s)", flush=True)
+                return seen
+        time.sleep(0.05)
+    failures += 1
+    print(f"FAIL  {what}: not within {within_s} s, last seen {seen!r}", flush=True)
+    print(run("journalctl", "--no-pager", "-n", "25", "-o", "short-monotonic", check=False), flush=True)
+    return seen
+
+
+def gatectl(*words: str) -> Any:
+    """The JSON answer of a gatectl query, asked as the service's user."""
+    command = ["runuser", "-u", "gated", "--", f"{BIN}/gatectl", "--config", str(SITE / "gated.toml"), "--json"]
+    return json.loads(run(*command, *words, check=False) or "{}")
+
+
+def gatesim(*words: str) -> str:
+    """A technician's act on the simulated building."""
+    return run(f"{BIN}/gatesim", *words, "--site", str(SITE))
+
+
+def show(unit: str, key: str) -> str:
+    """One property of a unit."""
+    return run("systemctl", "show", "-P", key, unit).strip()
+
+
+def entries(unit: str, field: str, value: str) -> list[dict[str, Any]]:
+    """The journal's entries of a unit that carry a field."""
+    lines = run("journalctl", "-o", "json", "--no-pager", f"_SYSTEMD_UNIT={unit}", f"{field}={value}", check=False)
+    return [json.loads(line) for line in lines.splitlines()]
+
+
+def install() -> None:
+    """As docs/operator.md says: a virtual environment, users, directories, units, a site."""
+    run("python3", "-m", "venv", "/opt/gated")
+    run(f"{BIN}/pip", "install", "--quiet", "--require-hashes", "--no-deps", "-r", str(SOURCE / "requirements.lock"))
+    run(f"{BIN}/pip", "install", "--quiet", "--no-deps", "gated")
+    for name in ("sysusers", "tmpfiles"):
+        shutil.copy(SOURCE / f"systemd/gated.{name}.conf", f"/etc/{name}.d/gated.conf")
+    run("systemd-sysusers")
+    run("systemd-tmpfiles", "--create", "gated.conf")
+    for unit in ("gated", "gated-release"):
+        shutil.copy(SOURCE / f"systemd/{unit}.service", UNITS)
+        # The container's wires are pseudo terminals; a real site's are the classes the unit names.
+        drop = UNITS / f"{unit}.service.d"
+        drop.mkdir()
+        (drop / "wires.conf").write_text("[Service]\nDeviceAllow=char-pts rw\nSupplementaryGroups=tty\n")
+    run(f"{BIN}/gatesim", "site", str(SITE), "--state", "/var/lib", "--run", "/run")
+    run("chown", "-R", "root:gated", str(SITE))
+    run("systemctl", "daemon-reload")
+
+
+def main() -> int:
+    """Install, start, disturb, stop."""
+    install()
+    print("ok    installed from the lock file without a network", flush=True)
+    run("systemd-run", "--unit=building", f"{BIN}/gatesim", "hold", "--site", str(SITE))
+    until("the far ends of the wires are held", lambda: gatesim("status", "--json"))
+
+    run("systemctl", "start", "gated-release")
+    until("gated-release is armed and says so", lambda: show("gated-release", "ActiveState") == "active")
+    run("systemctl", "start", "gated")
+    until("gated serves", lambda: show("gated", "ActiveState") == "active")
+    status = until("gatectl sees the release link", lambda: gatectl("status")["release"]["phase"] == "normal")
+    del status
+
+    cards = SITE / "cards.csv"
+    run("runuser", "-u", "gated", "--", f"{BIN}/gatectl", "--config", str(SITE / "gated.toml"),
+        "allowlist", "load", str(cards))
+    gatesim("card", "lane-1", "staff")
+    found = until("a decision reaches journald with its fields", lambda: entries(
+        "gated.service", "GATED_REASON", "granted"))
+    if found and not all(found[0].get(k) for k in ("GATED_LANE", "GATED_EVENT", "MESSAGE_ID")):
+        until("the entry names lane, event and message id", lambda: False, 0.1)
+
+    pid = show("gated", "MainPID")
+    run("kill", "-KILL", pid)
+    until("gated comes back after SIGKILL", lambda: show("gated", "MainPID") not in (pid, "0") and show(
+        "gated", "ActiveState") == "active")
+    for unit, within in (("gated-release", 10.0), ("gated", 25.0)):
+        pid = show(unit, "MainPID")
+        run("kill", "-STOP", pid)
+        until(f"the watchdog replaces a hung {unit}", lambda u=unit, p=pid: show(u, "MainPID") not in (
+            p, "0") and show(u, "ActiveState") == "active", within)
+
+    gatesim("trip", "fire", "--for", "0.1")
+    until("a fire pulse opens every lane", lambda: all(
+        lane["flap"] == "open" for lane in json.loads(gatesim("status", "--json"))["lanes"].values()))
+    run("systemctl", "restart", "gated-release")
+    until("the alarm outlives a restart of gated-release", lambda: gatectl("status")["release"]["phase"] == "alarm")
+
+    run("systemctl", "stop", "gated")
+    until("SIGTERM leaves gated's relays at rest", lambda: not any(
+        on for board in ("board-1", "board-2")
+        for on in json.loads(gatesim("status", "--json"))["boards"][board]["coils"].values()))
+    if show("gated", "Result") != "success":
+        until("gated stopped cleanly", lambda: False, 0.1)
+    print(f"{'FAIL' if failures else 'ok'}    {failures} failure(s)", flush=True)
+    return 1 if failures else 0
+
+
+sys.exit(main())
