@@ -5,7 +5,7 @@ bit and the moment the last coil is commanded open, so a trial is all that happe
 wire and nothing else: no polling interval, no board. The rival does the same over the same wire with a
 blocking loop and hand-made frames: no latch, no records, no supervision; it is the floor of the language.
 
-    python -m gated_simulators.bench_release [TRIALS]
+    python -m gated_simulators.bench.release [TRIALS]
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import json
 import os
 import random
 import select
-import statistics
 import sys
 import tempfile
 import time
@@ -28,9 +27,10 @@ from typing import Any
 
 from gated.errors import GatedError
 from gated.release import client
+from gated_simulators.bench.figures import spread
 from gated_simulators.rigs._modbus_board import READ_COILS, READ_INPUTS, WRITE_COILS, crc16
 
-MODULE = "gated_simulators.bench_release"
+MODULE = "gated_simulators.bench.release"
 LANES = 2
 PRIORITY = 40
 BOARD_PRIORITY = 60
@@ -73,28 +73,12 @@ energised = "may_shut"
 
 async def measure(trials: int = 2000) -> dict[str, Any]:
     """Measure and return {name: {p50, p99, p999, max, n}}; times in ms, `release_armed_s` in seconds."""
-    found: dict[str, Any] = {"release_armed_s": summary(await _armed(9))}
+    found: dict[str, Any] = {"release_armed_s": spread(await _armed(9))}
     for busy, suffix in ((0, "_idle"), (os.cpu_count() or 1, "")):
         async with _busy(busy):
-            found[f"alarm_to_release{suffix}_ms"] = summary(await _trials("release", trials))
-            found[f"alarm_to_release{suffix}_rival_ms"] = summary(await _trials("rival", trials))
+            found[f"alarm_to_release{suffix}_ms"] = spread(await _trials("release", trials))
+            found[f"alarm_to_release{suffix}_rival_ms"] = spread(await _trials("rival", trials))
     return found
-
-
-def summary(values: list[float]) -> dict[str, float]:
-    """The percentiles of the measured values, in their unit."""
-    ordered = sorted(values)
-
-    def at(share: float) -> float:
-        return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 4)
-
-    return {
-        "p50": round(statistics.median(ordered), 4),
-        "p99": at(0.99),
-        "p999": at(0.999),
-        "max": round(ordered[-1], 4),
-        "n": len(ordered),
-    }
 
 
 @asynccontextmanager
