@@ -5,7 +5,7 @@ bit and the moment the last coil is commanded open, so a trial is all that happe
 wire and nothing else: no polling interval, no board. The rival does the same over the same wire with a
 blocking loop and hand-made frames: no latch, no records, no supervision; it is the floor of the language.
 
-    python -m gated_simulators.bench.release [TRIALS]
+    python -m gated_simulators.bench.release [TRIALS [IDLE_TRIALS]]
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ import tty
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from gated.errors import GatedError
 from gated.release import client
-from gated_simulators.bench.figures import spread
+from gated_simulators.bench.figures import Figures, spread
 from gated_simulators.rigs._modbus_board import READ_COILS, READ_INPUTS, WRITE_COILS, crc16
 
 MODULE = "gated_simulators.bench.release"
+RIVAL = "a blocking loop over hand-made frames: the floor of the language"
 LANES = 2
 PRIORITY = 40
 BOARD_PRIORITY = 60
@@ -71,13 +71,16 @@ energised = "may_shut"
 """
 
 
-async def measure(trials: int = 2000) -> dict[str, Any]:
-    """Measure and return {name: {p50, p99, p999, max, n}}; times in ms, `release_armed_s` in seconds."""
-    found: dict[str, Any] = {"release_armed_s": spread(await _armed(9))}
-    for busy, suffix in ((0, "_idle"), (os.cpu_count() or 1, "")):
+async def measure(trials: int = 2000, idle_trials: int | None = None) -> dict[str, Figures]:
+    """alarm_to_release_ms with every core busy and alarm_to_release_idle_ms, each beside the rival."""
+    found = {}
+    for key, busy, count in (
+        ("alarm_to_release_ms", os.cpu_count() or 1, trials),
+        ("alarm_to_release_idle_ms", 0, trials if idle_trials is None else idle_trials),
+    ):
         async with _busy(busy):
-            found[f"alarm_to_release{suffix}_ms"] = spread(await _trials("release", trials))
-            found[f"alarm_to_release{suffix}_rival_ms"] = spread(await _trials("rival", trials))
+            ours = spread(await _trials("release", count))
+            found[key] = ours | {"rival": {"name": RIVAL, **spread(await _trials("rival", count))}}
     return found
 
 
@@ -153,7 +156,7 @@ async def _reset_for_ever(socket: Path) -> None:
             await asyncio.sleep(0.01)
 
 
-async def _armed(times: int) -> list[float]:
+async def armed(times: int) -> list[float]:
     """Seconds from starting the process to the command that a newly started service gives its outputs."""
     found = []
     for _ in range(times):

@@ -38,7 +38,8 @@ from gated.ports import Presentation, Technology
 from gated_simulators.bench.figures import Figures, spread
 
 A = TypeVar("A")
-KEY = SiteKey(bytes(range(32)))
+KEY_BYTES = bytes(range(32))
+KEY = SiteKey(KEY_BYTES)
 PACE_S = 0.0002
 MAIN = AccessRights(frozenset({"main"}))
 
@@ -124,7 +125,7 @@ while True:
 def measure_swap(rows: int = 1_000_000, swaps: int = 20) -> Figures:
     """Swap a full list in a worker thread while the gate looks cards up and another process builds a list.
 
-    `visible_ms`: from the call to the first lookup that the new list answers. `lookup_ms`: the lookups
+    `visible_ms`: from the call to the first lookup that the new list answers. `lookup_us`: the lookups
     meanwhile. Rival: the same files swapped on the thread that looks up, as a simple daemon would.
     """
     with _place() as place:
@@ -174,7 +175,7 @@ def measure_swap(rows: int = 1_000_000, swaps: int = 20) -> Figures:
                 builder.communicate()
         return {
             "visible_ms": spread(visible, 1e3),
-            "lookup_ms": spread(during, 1e3),
+            "lookup_us": spread(during, 1e6),
             "rival": {"swap_on_the_loop_ms": spread(inline, 1e3)},
             "rows": rows,
         }
