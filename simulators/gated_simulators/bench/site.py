@@ -7,7 +7,6 @@ so that trials follow each other. The list holds a million cards.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import random
@@ -155,8 +154,7 @@ class Site:
             began = time.monotonic()
             await processes.start("gated")
             try:
-                await _ready(manager, processes)
-                yield time.monotonic() - began
+                yield await _ready(manager, processes) - began
             finally:
                 faults = await processes.stop_all()
             if faults:
@@ -176,15 +174,23 @@ class Site:
                 await asyncio.sleep(0.05)
 
 
-async def _ready(manager: socket.socket, processes: Processes) -> None:
-    """Until gated says so. Raises GatedError with its log when it ended, or after 20 s."""
+async def _ready(manager: socket.socket, processes: Processes) -> float:
+    """Until gated says so, and when that was. Raises GatedError with its log when it ended, or after 20 s."""
     loop = asyncio.get_running_loop()
-    until = time.monotonic() + READY_S
-    while time.monotonic() < until and processes.ended("gated") is None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(0.25):
-                if b"READY=1" in await loop.sock_recv(manager, 4096):
-                    return
+    said: asyncio.Future[float] = loop.create_future()
+
+    def hear() -> None:
+        if b"READY=1" in manager.recv(4096) and not said.done():
+            said.set_result(time.monotonic())
+
+    loop.add_reader(manager, hear)
+    try:
+        until = time.monotonic() + READY_S
+        while time.monotonic() < until and processes.ended("gated") is None:
+            if (await asyncio.wait([said], timeout=0.25))[0]:
+                return said.result()
+    finally:
+        loop.remove_reader(manager)
     raise GatedError(f"gated did not start:\n{processes.log_of('gated').read_text()}")
 
 
