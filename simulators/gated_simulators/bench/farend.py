@@ -36,6 +36,7 @@ PRIORITY = 60
 CHANNELS = 8
 TRIAL_S = 3.0
 READY_S = 20.0
+MOST_MISSED = 10  # then nobody is there
 GAP_S = (0.002, 0.012)
 PICTURES = 12  # different frames of an idle camera
 
@@ -161,13 +162,18 @@ class FarEnd:
         self.moving.clear()
 
     async def _trials(self, trials: Iterator[Any]) -> dict[str, Any]:
-        seconds, missed = [], 0
+        seconds, missed, given_up = [], 0, False
         for trial in trials:
+            if given_up:
+                trial.close()
+                missed += 1
+                continue
             try:
                 async with asyncio.timeout(TRIAL_S):
                     seconds.append(await trial)
             except TimeoutError:
                 missed += 1
+                given_up = missed >= MOST_MISSED
             for held in self.fields:
                 held.remove()
         return {"seconds": seconds, "missed": missed}

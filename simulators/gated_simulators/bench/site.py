@@ -43,6 +43,7 @@ anti_passback = "off"
 driver = "relay_serial"
 port = "board"
 channels = 8
+rest = { 1 = false, 2 = false, 3 = false, 4 = false, 5 = false, 6 = false }
 """
 
 _READER = """
