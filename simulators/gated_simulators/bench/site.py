@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,20 +146,17 @@ class Site:
     async def gated(self, command: list[str] | None = None) -> AsyncIterator[float]:
         """The daemon, while the context is open; the seconds from its start to its word that it serves."""
         address = self.path / "notify"
-        address.unlink(missing_ok=True)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-            manager.bind(str(address))
-            manager.setblocking(False)
-            told = ["/usr/bin/env", f"NOTIFY_SOCKET={address}", *(command or self.command)]
-            processes = Processes({"gated": told}, self.path)
+        told = ["/usr/bin/env", f"NOTIFY_SOCKET={address}", *(command or self.command)]
+        processes = Processes({"gated": told}, self.path)
+        with closing(_Manager(address)) as manager:
             began = time.monotonic()
             await processes.start("gated")
             try:
-                yield await _ready(manager, processes) - began
+                yield await manager.told(processes) - began
             finally:
                 faults = await processes.stop_all()
-            if faults:
-                raise GatedError("; ".join(faults))
+        if faults:
+            raise GatedError("; ".join(faults))
 
     async def ask(self, do: str, **arguments: Any) -> Any:
         """Ask the daemon on its control socket."""
@@ -175,24 +172,33 @@ class Site:
                 await asyncio.sleep(0.05)
 
 
-async def _ready(manager: socket.socket, processes: Processes) -> float:
-    """Until gated says so, and when that was. Raises GatedError with its log when it ended, or after 20 s."""
-    loop = asyncio.get_running_loop()
-    said: asyncio.Future[float] = loop.create_future()
+class _Manager:
+    """The service manager, as far as gated needs one: it hears when gated serves, and goes on listening."""
 
-    def hear() -> None:
-        if b"READY=1" in manager.recv(4096) and not said.done():
-            said.set_result(time.monotonic())
+    def __init__(self, address: Path) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._said: asyncio.Future[float] = self._loop.create_future()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        address.unlink(missing_ok=True)
+        self._socket.bind(str(address))
+        self._loop.add_reader(self._socket, self._hear)
 
-    loop.add_reader(manager, hear)
-    try:
+    def _hear(self) -> None:
+        if b"READY=1" in self._socket.recv(4096) and not self._said.done():
+            self._said.set_result(time.monotonic())
+
+    async def told(self, processes: Processes) -> float:
+        """When gated said that it serves. Raises GatedError with its log when it ended, or after 20 s."""
         until = time.monotonic() + READY_S
         while time.monotonic() < until and processes.ended("gated") is None:
-            if (await asyncio.wait([said], timeout=0.25))[0]:
-                return said.result()
-    finally:
-        loop.remove_reader(manager)
-    raise GatedError(f"gated did not start:\n{processes.log_of('gated').read_text()}")
+            if (await asyncio.wait([self._said], timeout=0.25))[0]:
+                return self._said.result()
+        raise GatedError(f"gated did not start:\n{processes.log_of('gated').read_text()}")
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
 
 
 class Helper:
