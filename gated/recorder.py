@@ -34,7 +34,8 @@ class Recorder:
             detail=detail,
             at=at,
         )
-        asyncio.get_running_loop().call_soon(_log, record, detail)
+        # Timers come after what is ready already, the tasks of the relay boards among it.
+        asyncio.get_running_loop().call_later(0, _log, record, detail)
 
     def note(self, kind: RecordKind, code: str, lane: str = "", **detail: str) -> None:
         """A record of the shell's own."""

@@ -133,6 +133,7 @@ class Journal:
                 await asyncio.sleep(RETRY_S)
             else:
                 await self._dirty.wait()
+                await asyncio.sleep(0)  # the relay of what was just decided goes first
             self._dirty.clear()
             self._retry()
             if self._written > self._durable:
