@@ -12,6 +12,7 @@ import asyncio
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -175,8 +176,12 @@ def main() -> int:
         "load_before": load_average(),
         "quick": arguments.quick,
     }
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing is left running or lying about
     began = time.monotonic()
-    found, failed = measure(QUICK if arguments.quick else Sizes())
+    try:
+        found, failed = measure(QUICK if arguments.quick else Sizes())
+    except KeyboardInterrupt:
+        return 130
     machine |= {"load_after": load_average(), "seconds": round(time.monotonic() - began)}
     print(render(ROWS, found))
     print("\n" + ", ".join(f"{name} {value}" for name, value in machine.items()))
