@@ -5,6 +5,7 @@ Nothing opens before every table, driver setting and reference was found good; e
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,7 @@ class Config:
     """A whole, valid configuration."""
 
     path: Path
+    digest: str  # of the file, the first 16 hex digits of its SHA-256: which one was in force
     site: SiteConfig
     plan: Plan
     devices: Mapping[str, DeviceConfig]
@@ -92,7 +94,15 @@ def load(path: Path) -> Config:
     if problems or found.site is None:
         raise ConfigError(str(path), problems)
     site = _site(found.site, path)
-    return Config(path, site, _plan(found, site), devices, {n: _wiring(t) for n, t in found.lanes.items()})
+    wires = {name: _wiring(table) for name, table in found.lanes.items()}
+    return Config(path, _digest(path), site, _plan(found, site), devices, wires)
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    except OSError:  # gone since it was read
+        return ""
 
 
 def load_site(path: Path) -> SiteConfig:

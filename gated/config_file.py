@@ -170,6 +170,7 @@ class LaneTimesTable(Table):
     pulse_s: Seconds | None = Field(
         None, description="Length of the release pulse, seconds; absent: held until passage or cancellation."
     )
+    flap_s: Seconds = Field(3.0, description="A flap still open so long after securing is forced, seconds.")
     signal_s: Seconds = Field(2.0, description="How long a lamp stays on, seconds.")
 
 

@@ -22,6 +22,14 @@ Note = dict[str, str]
 AUTO = "auto"
 """The mode that returns a lane to its plan and schedule."""
 
+SERVES: dict[LaneMode | None, frozenset[Direction]] = {
+    LaneMode.ENTRY: frozenset({Direction.ENTRY}),
+    LaneMode.EXIT: frozenset({Direction.EXIT}),
+    LaneMode.BOTH: frozenset(Direction),
+    LaneMode.FREE_EXIT: frozenset(Direction),
+}
+"""The directions that a mode lets people through."""
+
 WORDS = 500  # characters of a name or a reason
 
 
@@ -97,6 +105,8 @@ class Control:
         word = _text(request, "mode")
         _known("mode", word, [AUTO, *LaneMode])
         mode = None if word == AUTO else LaneMode(word)
+        for way in sorted(SERVES.get(mode, frozenset()) - self._runtime.wiring.lanes[lane].release.keys()):
+            raise RequestRefused(f"{lane} has no relay release_{way}, so it cannot be {word}")
         self._runtime.handle(LaneModeCommanded(lane, mode, by, why), note=note)
         return {"lane": lane, "mode": str(self._runtime.site.lanes[lane].mode)}
 
@@ -104,6 +114,8 @@ class Control:
         lane, by, why = self._lane(request), _text(request, "by"), _text(request, "why")
         word = _text(request, "direction")
         _known("direction", word, list(Direction))
+        if Direction(word) not in self._runtime.wiring.lanes[lane].release:
+            raise RequestRefused(f"{lane} has no relay release_{word}")
         self._runtime.handle(AssistCommanded(lane, Direction(word), by, why), note=note)
         view = self._runtime.site.lanes[lane]
         return {"lane": lane, "state": str(view.state), "reason": view.reason}

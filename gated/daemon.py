@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from gated import jsonlines, logs
+from gated import __version__, jsonlines, logs
 from gated.clock import Clock
 from gated.config import Config, describe, load
 from gated.control import Control
@@ -57,11 +57,13 @@ class Parts(AsyncExitStack):
             self._failure = task.exception()
             self._stopping.set()
 
-    async def until(self, *signals: signal.Signals) -> None:
-        """Wait for one of the signals. Raises what a part failed with."""
-        loop = asyncio.get_running_loop()
+    def end_on(self, *signals: signal.Signals) -> None:
+        """Let these signals end `until_ended`, from now on."""
         for number in signals:
-            loop.add_signal_handler(number, self._stopping.set)
+            asyncio.get_running_loop().add_signal_handler(number, self._stopping.set)
+
+    async def until_ended(self) -> None:
+        """Wait for a signal. Raises what a part failed with."""
         await self._stopping.wait()
         if self._failure is not None:
             raise self._failure
@@ -70,6 +72,7 @@ class Parts(AsyncExitStack):
 async def serve(config: Config) -> None:
     """Run the gates of one configuration until SIGTERM or SIGINT. Raises GatedError when it cannot start."""
     async with Parts() as parts:
+        parts.end_on(signal.SIGTERM, signal.SIGINT)
         crashed = parts.enter_context(lock(config.state_dir))
         clock = Clock(config.state_dir, needs_synchronisation=config.site.clock == "ntp")
         state = parts.enter_context(open_state(config, clock))
@@ -79,7 +82,11 @@ async def serve(config: Config) -> None:
         parts.run(purge_forever(state, clock))
 
         runtime = Runtime(config, state, clock, crashed)
-        runtime.recorder.note(RecordKind.AUDIT, "started", after="a crash" if crashed else "a clean stop")
+        after = "a crash" if crashed else "a clean stop"
+        runtime.recorder.note(
+            RecordKind.AUDIT, "started", after=after, version=__version__, config=config.digest
+        )
+        parts.callback(runtime.recorder.tell)
         parts.callback(runtime.recorder.note, RecordKind.AUDIT, "stopped")
         await runtime.start()
         parts.push_async_callback(runtime.stop)
@@ -101,7 +108,7 @@ async def serve(config: Config) -> None:
         notify("READY=1")
         log.info(f"{config.site.name}: serving", event_code="serving")
         parts.run(tell_manager(report, devices, state.journal))
-        await parts.until(signal.SIGTERM, signal.SIGINT)
+        await parts.until_ended()
         notify("STOPPING=1", "STATUS=stopping")
         log.info(f"{config.site.name}: stopping", event_code="stopping")
 
@@ -139,6 +146,9 @@ def main(argv: list[str] | None = None) -> int:
 
             print(json.dumps(schema(), indent=2, ensure_ascii=False))
             return 0
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
+        # Readers run in threads: one that is busy in Python gives way to a card sooner than after 5 ms.
+        sys.setswitchinterval(0.0005)
         logs.configure()
         asyncio.run(serve(load(args.config)))
     except GatedError as error:

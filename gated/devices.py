@@ -10,6 +10,7 @@ from typing import Any
 
 from gated.config import DeviceConfig
 from gated.errors import DriverFault
+from gated.logs import log
 from gated.supervisor import Device
 
 Use = Callable[[Any], Awaitable[None]]
@@ -24,6 +25,7 @@ class _Running:
     device: Device[Any]
     task: asyncio.Task[None]
     since: datetime
+    works: bool | None = None  # as last reported; None: not yet
 
 
 class Devices:
@@ -57,6 +59,8 @@ class Devices:
         if chosen:
             _, pending = await asyncio.wait({r.task for r in chosen}, timeout=STOP_S)
             stuck = [r.config.name for r in chosen if r.task in pending]
+        for name in stuck:
+            log.error(f"{name}: does not close in {STOP_S:g} s and is left behind", device=name)
         for running in chosen:
             self._running.pop(running.config.name, None)
         return stuck
@@ -92,6 +96,8 @@ class Devices:
 
     def _changed(self, name: str, fault: DriverFault | None) -> None:
         running = self._running.get(name)
-        if running is not None:
-            running.since = datetime.now(UTC)
+        if running is None or running.works is (fault is None):
+            return
+        running.works = fault is None
+        running.since = datetime.now(UTC)
         self._report(name, fault)

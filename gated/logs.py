@@ -83,7 +83,7 @@ class _Others(logging.Handler):
 
 
 def configure(identifier: str = "gated") -> Log:
-    """Set structlog and the standard library's logging up, before anything is logged; return where it goes."""
+    """Set structlog and the standard library's logging up, before anything is logged; return the sink."""
     sink = Log(identifier)
     structlog.configure(
         processors=[_fields],

@@ -10,6 +10,9 @@ from gated.core.effects import Record, RecordKind
 from gated.journal import Journal
 from gated.logs import log
 
+LOG_AFTER_S = 0.02
+"""A log line waits so long, for the relay that its record explains: a log can block, a journal does not."""
+
 LEVEL = {RecordKind.ALARM: "warning", RecordKind.FAULT: "error", RecordKind.AUDIT: "warning"}
 
 
@@ -18,6 +21,7 @@ class Recorder:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
+        self._told: list[tuple[Record, Mapping[str, str]]] = []
 
     def write(
         self, record: Record, note: Mapping[str, str] | None = None, at: datetime | None = None
@@ -34,8 +38,15 @@ class Recorder:
             detail=detail,
             at=at,
         )
-        # Timers come after what is ready already, the tasks of the relay boards among it.
-        asyncio.get_running_loop().call_later(0, _log, record, detail)
+        if not self._told:
+            asyncio.get_running_loop().call_later(LOG_AFTER_S, self.tell)
+        self._told.append((record, detail))
+
+    def tell(self) -> None:
+        """Log what was recorded and not logged yet."""
+        told, self._told = self._told, []
+        for record, detail in told:
+            _log(record, detail)
 
     def note(self, kind: RecordKind, code: str, lane: str = "", **detail: str) -> None:
         """A record of the shell's own."""

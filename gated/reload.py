@@ -41,7 +41,11 @@ class Reloader:
                 raise RequestRefused(f"{error}\nthe old configuration stays in force") from error
             changes = await self._apply(fresh)
             self._runtime.recorder.note(
-                RecordKind.COMMAND, "reload_applied", changes="; ".join(changes)[:2000], **note
+                RecordKind.COMMAND,
+                "reload_applied",
+                changes="; ".join(changes)[:2000],
+                config=fresh.digest,
+                **note,
             )
             return changes
 

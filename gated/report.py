@@ -28,6 +28,7 @@ class Report:
         return {
             "site": runtime.config.site.name,
             "version": __version__,
+            "config": {"path": str(runtime.config.path), "digest": runtime.config.digest},
             "uptime_s": round(time.monotonic() - self._started, 1),
             "lanes": {lane.id: self._lane(lane) for lane in runtime.config.plan.lanes.values()},
             "devices": self._devices.status(),

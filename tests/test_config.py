@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from datetime import date, time
@@ -11,7 +12,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from gated import config, registry, schema
-from gated.core.model import AccessPoint, AntiPassback, Direction, LaneContact, LaneMode
+from gated.config_file import LaneTimesTable
+from gated.core.model import AccessPoint, AntiPassback, Direction, LaneContact, LaneMode, LaneTimes
 from gated.daemon import main
 from gated.errors import ConfigError
 from gated.wiring import Coil, Input, Lamp
@@ -146,6 +148,12 @@ def test_paths_are_relative_to_the_file(demo: Write) -> None:
     assert settings["reader-1"]["path"] == "udp:localhost:54331"
     assert settings["camera-1"]["source"] == "http://127.0.0.1:54341/stream"
     assert config.load_site(path) == found.site
+
+
+def test_every_time_of_a_lane_can_be_set() -> None:
+    """What the core knows of times, the file knows too, with the same defaults."""
+    known = {field.name: field.default for field in dataclasses.fields(LaneTimes)}
+    assert {name: field.default for name, field in LaneTimesTable.model_fields.items()} == known
 
 
 def test_a_file_without_contacts_has_a_lane_without_beams(demo: Write) -> None:

@@ -64,9 +64,9 @@ def test_no_other_field_gets_through(journal: socket.socket) -> None:
 
 
 def test_other_libraries_are_heard_from_warning_up_without_hex(journal: socket.socket) -> None:
-    other = logging.getLogger("nfc.clf")
+    other = logging.getLogger("somelibrary.reader")
     other.info("read 01 2e 4c d8 a1 b2 c3 01")
     other.warning("card 012E4CD8A1B2C301 left, %s", "01:2e:4c:d8:a1")
     told = entry(journal)
-    assert told["MESSAGE"] == "nfc.clf: card [hex] left, [hex] "
+    assert told["MESSAGE"] == "somelibrary.reader: card [hex] left, [hex] "
     assert told["PRIORITY"] == "4"

@@ -46,10 +46,12 @@ async def test_the_record_is_kept_then_the_relay_goes_then_disk_and_log(
         tasks = [asyncio.ensure_future(board.use(Port())), asyncio.ensure_future(store.flush_forever())]
         await asyncio.sleep(0)  # both wait for something to do
         await asyncio.sleep(0)
-        Recorder(store).write(Record(RecordKind.DECISION, "granted", lane="lane-1"))
+        recorder = Recorder(store)
+        recorder.write(Record(RecordKind.DECISION, "granted", lane="lane-1"))
         board.command({1: True})
         await gone.wait()
         await store.durable(store.seq)
+        recorder.tell()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

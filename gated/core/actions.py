@@ -57,7 +57,9 @@ def _complete(lane: Turnstile, m: Moment) -> None:
     _end_grant("completed", detail, lane, grant, m)
     lane.last_direction, lane.last_passage = grant.direction, m.time
     if grant.steps_in > 1:
-        _suspect(lane, grant, m)
+        lane.suspect(grant.direction, m)
+    if grant.unseen:
+        lane.suspect_intruder(grant, m)
     if grant.identifier:
         day = m.day if grant.direction is Direction.ENTRY else None
         m.emit(StoreMove(m.presence.move(grant.identifier, grant.area, m.now.utc, day)))
@@ -68,7 +70,7 @@ def _cancel(lane: Turnstile, m: Moment) -> None:
     if grant is not None:
         _end_grant("cancelled", _ending(lane, grant), lane, grant, m)
         if grant.steps_in:
-            _suspect(lane, grant, m)
+            lane.suspect(grant.direction, m)
 
 
 def _unconfirmed(lane: Turnstile, m: Moment) -> None:
@@ -109,10 +111,6 @@ def _ending(lane: Turnstile, grant: Grant) -> dict[str, str]:
     if grant.single_use:
         detail["pass"] = "redeemed, stays used"
     return detail
-
-
-def _suspect(lane: Turnstile, grant: Grant, m: Moment) -> None:
-    lane.suspect, lane.suspect_until = grant.direction, m.time + lane.plan.times.obstructed_s
 
 
 def _alarm(code: str) -> Callable[[Turnstile, Moment], None]:

@@ -17,6 +17,7 @@ from gated.core.reasons import Reason
 Inputs = tuple[LaneInput, ...]
 
 FIRST_BEAM = {Direction.ENTRY: LaneContact.BEAM_ENTRY, Direction.EXIT: LaneContact.BEAM_EXIT}
+OPPOSITE = {Direction.ENTRY: Direction.EXIT, Direction.EXIT: Direction.ENTRY}
 FAR_BEAM = {Direction.ENTRY: LaneContact.BEAM_EXIT, Direction.EXIT: LaneContact.BEAM_ENTRY}
 
 
@@ -36,13 +37,14 @@ class Grant:
     inherited: int = 0  # 1 when somebody unseen may stand between the beams from an earlier grant
     entered: bool = False
     far: bool = False
+    unseen: bool = False  # came to the far beam from between the beams
     followed: bool = False  # the person now in the first beam has been reported
 
     def step_into_first(self) -> Inputs:
         """The first beam was interrupted."""
         self.steps_in += 1
         if not self.entered:
-            self.entered, self.far, self.followed = True, False, False
+            self.entered, self.far, self.followed, self.unseen = True, False, False, False
             return (LaneInput.ENTERED,)
         if self.far:
             self.followed = True
@@ -59,9 +61,9 @@ class Grant:
             self.far = True
             return ()
         if self.steps_in:  # the person was between the beams
-            self.entered = self.far = True
+            self.entered = self.far = self.unseen = True
             return (LaneInput.ENTERED,)
-        return () if opposed else (LaneInput.INTRUDED,)
+        return () if opposed and not self.inherited else (LaneInput.INTRUDED,)
 
     def leave_far(self, first_active: bool) -> Inputs:
         """The far beam cleared."""

@@ -140,7 +140,7 @@ def plan_changed(site: Site, event: PlanChanged, m: Moment) -> None:
     plan = event.plan
     site.plan = m.plan = plan
     for name in [name for name in site.turnstiles if name not in plan.lanes]:
-        _drop(site.turnstiles.pop(name), m)
+        _drop(site, site.turnstiles.pop(name), m)
     kept = {name: site.turnstiles.get(name) for name in plan.lanes}
     site.turnstiles = {}
     for name, turnstile in kept.items():
@@ -150,13 +150,18 @@ def plan_changed(site: Site, event: PlanChanged, m: Moment) -> None:
         _mind_devices(site, lane, m)
         if turnstile is None and name in site.open_lanes:
             lane.emergency(True, site.causes, m)
+        elif turnstile is None and name in site.left_open:
+            perform(LaneAction.SECURE_AGAIN, lane, m)
+        site.left_open.discard(name)
     follow_schedules(site, m)
 
 
-def _drop(lane: Turnstile, m: Moment) -> None:
+def _drop(site: Site, lane: Turnstile, m: Moment) -> None:
     """A lane that is held open stays open; a grant under way ends, since nobody would secure it later."""
     m.audit("lane_removed", lane=lane.plan.id, state=lane.state.value)
-    if lane.state is not LaneState.EMERGENCY:
+    if lane.state is LaneState.EMERGENCY:
+        site.left_open.add(lane.plan.id)
+    else:
         perform(LaneAction.CANCEL, lane, m)
         perform(LaneAction.SECURE, lane, m)
 

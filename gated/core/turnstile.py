@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from gated.core.actions import perform
 from gated.core.effects import Record, RecordKind, SignalUser
-from gated.core.grant import FAR_BEAM, FIRST_BEAM, Grant, Inputs
+from gated.core.grant import FAR_BEAM, FIRST_BEAM, OPPOSITE, Grant, Inputs
 from gated.core.lane import TRANSITIONS, LaneInput, LaneState
 from gated.core.model import Direction, Lane, LaneContact, LaneMode, Signal
 from gated.core.moment import Moment
@@ -55,10 +55,7 @@ class Turnstile:
     signal_until: float | None = None
     last_direction: Direction | None = None
     last_passage: float = -inf
-    suspect: Direction | None = None  # somebody unseen may stand between the beams, heading there ...
-    suspect_until: float = -inf  # ... but nobody stands there longer than obstructed_s
-
-    # what others ask
+    suspects: dict[Direction, float] = field(default_factory=dict)  # see suspect(); until when
 
     @property
     def view(self) -> LaneView:
@@ -91,14 +88,12 @@ class Turnstile:
             due = min(due, max(self.since, self.flap_since) + times.flap_s)
         return due
 
-    # what happens to it
-
     def start(self, grant: Grant, m: Moment) -> None:
         """Release the lane for `grant`; the caller has recorded why."""
         times = self.plan.times
         assumed = not self.plan.has_beams and times.pulse_s is not None
         grant.deadline = m.time + (times.pulse_s or 0.0 if assumed else times.passage_s)
-        grant.inherited = int(self._suspect(m) is grant.direction)
+        grant.inherited = int(self._suspects(grant.direction, m))
         self.reserved, self.grant = None, grant
         self.apply(LaneInput.GRANTED, m)
         self.show(Signal.GRANT, m)
@@ -205,8 +200,6 @@ class Turnstile:
         self.signal_until = m.time + self.plan.times.signal_s if timed else None
         m.emit(SignalUser(self.plan.id, signal))
 
-    # what the beams say
-
     def _beam(self, contact: LaneContact, active: bool, m: Moment) -> None:
         grant = self.grant
         if self.state in (LaneState.EMERGENCY, LaneState.OUT_OF_SERVICE):
@@ -216,6 +209,7 @@ class Turnstile:
                 self.reserved.steps_in += 1
             self.settle(m)
             return
+        far_before = grant.far
         if contact is FIRST_BEAM[grant.direction]:
             far_active = bool(self.contacts[FAR_BEAM[grant.direction]])
             inputs = grant.step_into_first() if active else grant.leave_first(far_active)
@@ -223,10 +217,13 @@ class Turnstile:
             inputs = grant.step_into_far(opposed=self._may_leave_freely(grant.direction))
         else:
             inputs = grant.leave_far(bool(self.contacts[FIRST_BEAM[grant.direction]]))
-        if LaneInput.BACKED_OUT in inputs and self._suspect(m) not in (None, grant.direction):
-            # It looks like a step back, but may be the unseen person of an earlier grant walking out.
-            self.suspect = None
-            inputs = (LaneInput.FOLLOWED, *inputs)
+        if LaneInput.BACKED_OUT in inputs:
+            if self._suspects(OPPOSITE[grant.direction], m):
+                # It looks like a step back, but may be the unseen person of an earlier grant walking out.
+                self.suspects.clear()
+                inputs = (LaneInput.FOLLOWED, *inputs)
+            if far_before:
+                self.suspect_intruder(grant, m)
         self._apply_all(inputs, m)
         self.advance(m)
 
@@ -255,24 +252,31 @@ class Turnstile:
 
     def _follows(self, m: Moment) -> bool:
         """Whether the person in the secured lane came on the heels of the last one who passed."""
-        suspect, last = self._suspect(m), self.last_direction
-        if suspect is not None and self.contacts[FAR_BEAM[suspect]]:
-            self.suspect = None
+        last = self.last_direction
+        if any(self.contacts[FAR_BEAM[way]] and self._suspects(way, m) for way in Direction):
+            self.suspects.clear()
             return True
         if last is None or m.time >= self.last_passage + self.plan.times.flap_s:
             return False
         return bool(self.contacts[FIRST_BEAM[last]])
 
-    def _suspect(self, m: Moment) -> Direction | None:
-        return self.suspect if m.time < self.suspect_until else None
+    def suspect(self, way: Direction, m: Moment) -> None:
+        """Somebody unseen may stand between the beams, heading that way (for obstructed_s at most)."""
+        self.suspects[way] = m.time + self.plan.times.obstructed_s
+
+    def suspect_intruder(self, grant: Grant, m: Moment) -> None:
+        """Somebody may have come in by the far beam of a free exit, where the other one asks nobody."""
+        if grant.direction is Direction.EXIT and self.mode is LaneMode.FREE_EXIT:
+            self.suspect(Direction.ENTRY, m)
+
+    def _suspects(self, way: Direction, m: Moment) -> bool:
+        return m.time < self.suspects.get(way, -inf)
 
     def _may_leave_freely(self, granted: Direction) -> bool:
         return self.mode is LaneMode.FREE_EXIT and granted is Direction.ENTRY
 
     def _occupied(self) -> bool:
         return bool(self.contacts[LaneContact.BEAM_ENTRY] or self.contacts[LaneContact.BEAM_EXIT])
-
-    # the table
 
     def _apply_all(self, inputs: Inputs, m: Moment) -> None:
         for happening in inputs:

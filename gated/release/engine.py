@@ -25,6 +25,7 @@ from gated.release.disk import TRAIL, Disk
 from gated.release.machine import Machine
 from gated.release.outputs import OutputBoard
 from gated.release.words import (
+    Alarmed,
     Audit,
     ClearSeen,
     Effect,
@@ -137,14 +138,19 @@ class Release:
             self.say(Audit("failed", f"internal error on {event}: {type(error).__name__}: {error}", 1))
             self._failed()
             return []
+        driving = False
         for effect in effects:
             if isinstance(effect, Open | Secure):
                 self._command(effect.lane, isinstance(effect, Open))
+                driving = True
             else:
                 self._kept.append((effect, at))
-        if not isinstance(event, Tick) or effects:
-            self._keep_back()
-        self._set_timer()
+        if not driving:
+            self._set_timer()
+            if effects or not isinstance(event, Tick):
+                self._keep_back()
+        elif self._release_kept is None:  # the outputs go as soon as this returns
+            self._release_kept = asyncio.get_running_loop().call_later(KEEP_BACK_S, self._let_go)
         return effects
 
     def _command(self, lane: str, opens: bool) -> None:
@@ -169,8 +175,11 @@ class Release:
         if any(isinstance(effect, WriteLatch) for effect, _ in kept):
             self.disk.write_latch(latch.encode(self.machine.latched))
         for effect, at in kept:
-            if isinstance(effect, Audit):
+            if isinstance(effect, Alarmed):
+                self.say(records.alarm(effect), at)
+            elif isinstance(effect, Audit):
                 self.say(effect, at)
+        self._set_timer()
 
     def say(self, audit: Audit, at: Now | None = None) -> None:
         """Put a record on the trail and into the log; never waits."""

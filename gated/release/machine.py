@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gated.release.words import (
+    Alarmed,
     Audit,
     Cause,
     ClearSeen,
@@ -227,9 +228,7 @@ class Machine:
             return
         self.reset = None
         self.latched[source] = Latched(now.utc.isoformat(), lanes | (held.lanes if held else frozenset()))
-        text = f"ALARM {source.cause} from {source.input}: {', '.join(sorted(lanes))} open"
-        detail = {"input": source.input, "cause": str(source.cause), "lanes": ",".join(sorted(lanes))}
-        after += [WriteLatch(), Audit("alarm", text, 1, detail)]
+        after += [WriteLatch(), Alarmed(source, lanes)]
 
     def _open_latched(self, drive: list[Effect]) -> None:
         held = self.open_lanes

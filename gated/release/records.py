@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from gated.release.words import Audit, Now
+from gated.release.words import Alarmed, Audit, Now
 
 # One MESSAGE_ID per code, for `journalctl MESSAGE_ID=...` (systemd.journal-fields(7)).
 MESSAGE_IDS = {
@@ -31,6 +31,13 @@ MESSAGE_IDS = {
     "stopped": "265609e17ab55e208deb3d7deb4900a8",
     "failed": "27821b44c60850afb9b594138b32a73c",
 }
+
+
+def alarm(effect: Alarmed) -> Audit:
+    """The record of a latched cause."""
+    lanes = ",".join(sorted(effect.lanes))
+    detail = {"input": effect.source.input, "cause": str(effect.source.cause), "lane": lanes}
+    return Audit("alarm", f"ALARM {effect.source.cause} from {effect.source.input}: {lanes} open", 1, detail)
 
 
 def line(audit: Audit, now: Now) -> bytes:

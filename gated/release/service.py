@@ -170,7 +170,8 @@ async def _keep(release: Release, aside: Aside) -> None:
     """Tell the service manager how it goes: ready when armed, the watchdog while everything moves on."""
     asked = watchdog_s()
     period = min(KEEPER_S, asked or KEEPER_S)
-    ready, told = False, ""
+    ready, settled, told = False, False, ""
+    begun = asyncio.get_running_loop().time()
     while True:
         changed = release.changed
         stuck = release.check()
@@ -178,12 +179,14 @@ async def _keep(release: Release, aside: Aside) -> None:
         if release.armed and not ready:
             ready = True
             lines.append("READY=1")
-            _settle(release)
         elif not ready and not stuck:
             lines.append(f"EXTEND_TIMEOUT_USEC={int(10 * KEEPER_S * 1e6)}")
         if (words := stuck or _status(release)) != told:
             told = words
             lines.append(f"STATUS={words}")
+        if not settled and (ready or asyncio.get_running_loop().time() > begun + ARM_FIRST_S):
+            settled = True
+            _settle(release)
         if lines:
             aside.say(functools.partial(notify, *lines))
         with contextlib.suppress(TimeoutError):
@@ -194,7 +197,7 @@ async def _keep(release: Release, aside: Aside) -> None:
 
 
 def _settle(release: Release) -> None:
-    """Once armed: what a stall of some milliseconds is spent on exactly once."""
+    """Once armed, or when that takes long: what stalls for some milliseconds, once."""
     refusal = realtime.lock_memory()
     if refusal is not None:
         release.notes += (refusal,)

@@ -226,6 +226,13 @@ class Refused(NamedTuple):
     reasons: tuple[str, ...]
 
 
+class Alarmed(NamedTuple):
+    """A cause was latched and opens these lanes: a record whose words are left for after the outputs."""
+
+    source: Source
+    lanes: frozenset[str]
+
+
 class Audit(NamedTuple):
     """One record: a stable code, a sentence, a syslog priority (1 alert to 6 information), plain details."""
 
@@ -235,4 +242,4 @@ class Audit(NamedTuple):
     detail: Mapping[str, str] = MappingProxyType({})
 
 
-Effect = Open | Secure | Warn | WriteLatch | Refused | Audit
+Effect = Open | Secure | Warn | WriteLatch | Refused | Alarmed | Audit

@@ -52,7 +52,9 @@ async def test_sighup_reloads(site: Site) -> None:
     assert site.daemon is not None
     site.daemon.send_signal(signal.SIGHUP)
     record = await site.record("reload_applied")
-    assert record["detail"] == {"changes": "nothing changed", "by": "SIGHUP"}
+    assert record["detail"]["changes"] == "nothing changed"
+    assert record["detail"]["by"] == "SIGHUP"
+    assert record["detail"]["config"] == (await site.ask("status"))["config"]["digest"]
 
 
 async def test_a_changed_device_is_opened_again_and_keeps_what_is_commanded(site: Site) -> None:

@@ -1,11 +1,15 @@
-"""How long from an alarm contact to the release outputs: `gated-release` over a Modbus board on a pty.
+"""How long from an alarm contact to the release outputs: `gated-release` and a simulated Modbus board.
 
 The board is a process of its own. It stamps the moment it hands over the answer that carries the alarm
 bit and the moment the last coil is commanded open, so a trial is all that happens on our side of the
 wire and nothing else: no polling interval, no board. The rival does the same over the same wire with a
 blocking loop and hand-made frames: no latch, no records, no supervision; it is the floor of the language.
 
-    python -m gated_simulators.bench.release [TRIALS [IDLE_TRIALS]]
+Two wires: a pty, and Modbus RTU through a raw TCP port as serial device servers offer it. The kernel
+hands bytes over a pty by a worker of ordinary priority, which waits milliseconds for a busy processor
+whatever our own priority is; the TCP wire has no such worker and shows what the software costs.
+
+    python -m gated_simulators.bench.release [TRIALS [OTHERS]]
 """
 
 from __future__ import annotations
@@ -16,6 +20,8 @@ import json
 import os
 import random
 import select
+import signal
+import socket
 import sys
 import tempfile
 import time
@@ -30,7 +36,7 @@ from gated_simulators.bench.figures import Figures, spread
 from gated_simulators.rigs._modbus_board import READ_COILS, READ_INPUTS, WRITE_COILS, crc16
 
 MODULE = "gated_simulators.bench.release"
-RIVAL = "a blocking loop over hand-made frames: the floor of the language"
+RIVAL = "blocking loop, hand-made frames: the language's floor"
 LANES = 2
 PRIORITY = 40
 BOARD_PRIORITY = 60
@@ -71,16 +77,22 @@ energised = "may_shut"
 """
 
 
-async def measure(trials: int = 2000, idle_trials: int | None = None) -> dict[str, Figures]:
-    """alarm_to_release_ms with every core busy and alarm_to_release_idle_ms, each beside the rival."""
+async def measure(trials: int = 1000, others: int = 200) -> dict[str, Figures]:
+    """`trials` for alarm_to_release_ms, which has every core busy; `others` for idle cores and for a pty.
+
+    Each figure has its rival's beside it; milliseconds.
+    """
     found = {}
-    for key, busy, count in (
-        ("alarm_to_release_ms", os.cpu_count() or 1, trials),
-        ("alarm_to_release_idle_ms", 0, trials if idle_trials is None else idle_trials),
+    cores = os.cpu_count() or 1
+    for key, wire, busy, count in (
+        ("alarm_to_release_ms", "tcp", cores, trials),
+        ("alarm_to_release_idle_ms", "tcp", 0, others),
+        ("alarm_to_release_pty_ms", "pty", cores, others),
     ):
         async with _busy(busy):
-            ours = spread(await _trials("release", count))
-            found[key] = ours | {"rival": {"name": RIVAL, **spread(await _trials("rival", count))}}
+            ours = spread(await _trials("release", wire, count))
+            rival = spread(await _trials("rival", wire, count))
+            found[key] = ours | {"rival": {"name": RIVAL, **rival}}
     return found
 
 
@@ -98,8 +110,11 @@ async def _process(*arguments: str, pipe: bool = False) -> AsyncIterator[asyncio
     try:
         yield process
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
+        if process.returncode is None:
+            with contextlib.suppress(
+                ProcessLookupError
+            ):  # not terminate(): that reaps a child asyncio waits for
+                os.kill(process.pid, signal.SIGTERM)
         await process.wait()
 
 
@@ -113,12 +128,12 @@ async def _busy(count: int) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _board(site: Path, trials: int) -> AsyncIterator[asyncio.subprocess.Process]:
-    port = site / "bus"
-    async with _process("-m", MODULE, "board", str(port), str(trials), pipe=True) as board:
+async def _board(site: Path, wire: str, trials: int) -> AsyncIterator[asyncio.subprocess.Process]:
+    async with _process("-m", MODULE, "board", wire, str(trials), pipe=True) as board:
         assert board.stdout is not None
-        await board.stdout.readline()  # it is there
+        port = (await board.stdout.readline()).decode().strip()
         (site / "release.toml").write_text(CONFIG.format(port=port))
+        (site / "port").write_text(port)
         yield board
 
 
@@ -128,13 +143,13 @@ async def _lines(board: asyncio.subprocess.Process) -> AsyncIterator[float]:
         yield float(line)
 
 
-async def _trials(who: str, trials: int) -> list[float]:
+async def _trials(who: str, wire: str, trials: int) -> list[float]:
     """Milliseconds of each trial."""
     with tempfile.TemporaryDirectory() as name:
         site = Path(name)
-        async with _board(site, trials) as board:
+        async with _board(site, wire, trials) as board:
             if who == "rival":
-                async with _process("-m", MODULE, "rival", str(site / "bus")):
+                async with _process("-m", MODULE, "rival", (site / "port").read_text()):
                     return [1000 * s async for s in _lines(board)][1:]
             async with _process("-m", "gated.release.service", "--config", str(site / "release.toml")):
                 resetting = asyncio.create_task(_reset_for_ever(site / "release.sock"))
@@ -162,7 +177,7 @@ async def armed(times: int) -> list[float]:
     for _ in range(times):
         with tempfile.TemporaryDirectory() as name:
             site = Path(name)
-            async with _board(site, 0) as board:
+            async with _board(site, "pty", 0) as board:
                 begin = time.monotonic()
                 async with _process("-m", "gated.release.service", "--config", str(site / "release.toml")):
                     found.append(await anext(_lines(board)) - begin)
@@ -172,13 +187,19 @@ async def armed(times: int) -> list[float]:
 # The board
 
 
-def board(port: str, trials: int) -> None:
-    """Serve the wire; print when the outputs were first commanded, then the seconds of each trial."""
-    ours, theirs = os.openpty()
-    tty.setraw(theirs)
-    Path(port).symlink_to(os.ttyname(theirs))
+def board(wire: str, trials: int) -> None:
+    """Serve the wire; print its port, when the outputs were first commanded, the seconds of each trial."""
+    if wire == "pty":
+        ours, theirs = os.openpty()
+        tty.setraw(theirs)
+        print(os.ttyname(theirs), flush=True)
+    else:
+        listening = socket.create_server(("127.0.0.1", 0))
+        print(f"socket://127.0.0.1:{listening.getsockname()[1]}", flush=True)
+        connection, _ = listening.accept()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        ours = connection.fileno()
     _first_in_line(BOARD_PRIORITY)
-    print("here", flush=True)
     coils, alarm, told_at, due = [False] * LANES, False, 0.0, 0.0
     buffer, done = b"", 0
     while done <= trials:  # the first line is the arming
@@ -225,8 +246,13 @@ def _switched(coils: list[bool], frame: bytes) -> list[bool]:
 
 def rival(port: str) -> None:
     """Poll, and open when the alarm bit is set; shut again when it is clear. Blocking, and nothing else."""
-    fd = os.open(port, os.O_RDWR | os.O_NOCTTY)
-    tty.setraw(fd)
+    if port.startswith("socket://"):
+        connection = socket.create_connection(("127.0.0.1", int(port.rpartition(":")[2])))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        fd = connection.fileno()
+    else:
+        fd = os.open(port, os.O_RDWR | os.O_NOCTTY)
+        tty.setraw(fd)
     _first_in_line(PRIORITY)
     poll = _framed(bytes([1, READ_INPUTS, 0, 0, 0, 1]))
     write = {on: _framed(bytes([1, WRITE_COILS, 0, 0, 0, LANES, 1, on * 3])) for on in (False, True)}

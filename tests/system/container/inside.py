@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,16 @@ def until(what: str, test: Callable[[], Any], within_s: float = 15.0) -> Any:
 
 def gatectl(*words: str) -> Any:
     """The JSON answer of a gatectl query, asked as the service's user."""
-    command = ["runuser", "-u", "gated", "--", f"{BIN}/gatectl", "--config", str(SITE / "gated.toml"), "--json"]
+    command = [
+        "runuser",
+        "-u",
+        "gated",
+        "--",
+        f"{BIN}/gatectl",
+        "--config",
+        str(SITE / "gated.toml"),
+        "--json",
+    ]
     return json.loads(run(*command, *words, check=False) or "{}")
 
 
@@ -68,16 +78,31 @@ def show(unit: str, key: str) -> str:
     return run("systemctl", "show", "-P", key, unit).strip()
 
 
+def replaced(unit: str, pid: str) -> bool:
+    """True when the unit runs again, as another process."""
+    return show(unit, "MainPID") not in (pid, "0") and show(unit, "ActiveState") == "active"
+
+
 def entries(unit: str, field: str, value: str) -> list[dict[str, Any]]:
     """The journal's entries of a unit that carry a field."""
-    lines = run("journalctl", "-o", "json", "--no-pager", f"_SYSTEMD_UNIT={unit}", f"{field}={value}", check=False)
+    lines = run(
+        "journalctl", "-o", "json", "--no-pager", f"_SYSTEMD_UNIT={unit}", f"{field}={value}", check=False
+    )
     return [json.loads(line) for line in lines.splitlines()]
 
 
 def install() -> None:
     """As docs/operator.md says: a virtual environment, users, directories, units, a site."""
     run("python3", "-m", "venv", "/opt/gated")
-    run(f"{BIN}/pip", "install", "--quiet", "--require-hashes", "--no-deps", "-r", str(SOURCE / "requirements.lock"))
+    run(
+        f"{BIN}/pip",
+        "install",
+        "--quiet",
+        "--require-hashes",
+        "--no-deps",
+        "-r",
+        str(SOURCE / "requirements.lock"),
+    )
     run(f"{BIN}/pip", "install", "--quiet", "--no-deps", "gated")
     for name in ("sysusers", "tmpfiles"):
         shutil.copy(SOURCE / f"systemd/gated.{name}.conf", f"/etc/{name}.d/gated.conf")
@@ -89,54 +114,96 @@ def install() -> None:
         drop = UNITS / f"{unit}.service.d"
         drop.mkdir()
         (drop / "wires.conf").write_text("[Service]\nDeviceAllow=char-pts rw\nSupplementaryGroups=tty\n")
-    run(f"{BIN}/gatesim", "site", str(SITE), "--state", "/var/lib", "--run", "/run")
-    run("chown", "-R", "root:gated", str(SITE))
+    make_site()
     run("systemctl", "daemon-reload")
+
+
+def make_site() -> None:
+    """The demo site under /etc/gated, its state and sockets where the units have them."""
+    make = (
+        "import datetime, pathlib, sys; from gated_simulators import scratch;"
+        "scratch.make(*map(pathlib.Path, sys.argv[1:]), datetime.datetime.now(datetime.UTC))"
+    )
+    run(f"{BIN}/python", "-c", make, str(SOURCE / "config/demo"), str(SITE))
+    places = {
+        "run/gated.sock": "/run/gated/gated.sock",
+        "run/release.sock": "/run/gated-release/release.sock",
+        '"state/release"': '"/var/lib/gated-release"',
+        '"state"': '"/var/lib/gated"',
+    }
+    for name in ("gated.toml", "release.toml"):
+        text = (SITE / name).read_text()
+        for there, here in places.items():
+            text = text.replace(there, here)
+        (SITE / name).write_text(text)
+    run("chown", "-R", "root:gated", str(SITE))
 
 
 def main() -> int:
     """Install, start, disturb, stop."""
     install()
     print("ok    installed from the lock file without a network", flush=True)
-    run("systemd-run", "--unit=building", f"{BIN}/gatesim", "hold", "--site", str(SITE))
+    run("systemd-run", "--unit=building", f"{BIN}/gatesim", "run", "--plain", "--site", str(SITE))
     until("the far ends of the wires are held", lambda: gatesim("status", "--json"))
 
     run("systemctl", "start", "gated-release")
     until("gated-release is armed and says so", lambda: show("gated-release", "ActiveState") == "active")
     run("systemctl", "start", "gated")
     until("gated serves", lambda: show("gated", "ActiveState") == "active")
-    status = until("gatectl sees the release link", lambda: gatectl("status")["release"]["phase"] == "normal")
-    del status
+    until("gatectl sees the release link", lambda: gatectl("status")["release"]["phase"] == "normal")
 
     cards = SITE / "cards.csv"
-    run("runuser", "-u", "gated", "--", f"{BIN}/gatectl", "--config", str(SITE / "gated.toml"),
-        "allowlist", "load", str(cards))
-    gatesim("card", "lane-1", "staff")
-    found = until("a decision reaches journald with its fields", lambda: entries(
-        "gated.service", "GATED_REASON", "granted"))
+    run(
+        "runuser",
+        "-u",
+        "gated",
+        "--",
+        f"{BIN}/gatectl",
+        "--config",
+        str(SITE / "gated.toml"),
+        "allowlist",
+        "load",
+        str(cards),
+    )
+    gatesim("card", "lane-1", "aoki")
+    found = until(
+        "a decision reaches journald with its fields",
+        lambda: entries("gated.service", "GATED_REASON", "granted"),
+    )
     if found and not all(found[0].get(k) for k in ("GATED_LANE", "GATED_EVENT", "MESSAGE_ID")):
         until("the entry names lane, event and message id", lambda: False, 0.1)
 
     pid = show("gated", "MainPID")
     run("kill", "-KILL", pid)
-    until("gated comes back after SIGKILL", lambda: show("gated", "MainPID") not in (pid, "0") and show(
-        "gated", "ActiveState") == "active")
+    until("gated comes back after SIGKILL", partial(replaced, "gated", pid))
     for unit, within in (("gated-release", 10.0), ("gated", 25.0)):
         pid = show(unit, "MainPID")
         run("kill", "-STOP", pid)
-        until(f"the watchdog replaces a hung {unit}", lambda u=unit, p=pid: show(u, "MainPID") not in (
-            p, "0") and show(u, "ActiveState") == "active", within)
+        until(f"the watchdog replaces a hung {unit}", partial(replaced, unit, pid), within)
 
-    gatesim("trip", "fire", "--for", "0.1")
-    until("a fire pulse opens every lane", lambda: all(
-        lane["flap"] == "open" for lane in json.loads(gatesim("status", "--json"))["lanes"].values()))
+    gatesim("trip", "fire-panel", "--for", "0.1")
+    until(
+        "a fire pulse opens every lane",
+        lambda: all(
+            lane["flap"] == 1.0 for lane in json.loads(gatesim("status", "--json"))["lanes"].values()
+        ),
+    )
     run("systemctl", "restart", "gated-release")
-    until("the alarm outlives a restart of gated-release", lambda: gatectl("status")["release"]["phase"] == "alarm")
+    until(
+        "the alarm outlives a restart of gated-release",
+        lambda: gatectl("status")["release"]["phase"] == "alarm",
+    )
 
     run("systemctl", "stop", "gated")
-    until("SIGTERM leaves gated's relays at rest", lambda: not any(
-        on for board in ("board-1", "board-2")
-        for on in json.loads(gatesim("status", "--json"))["boards"][board]["coils"].values()))
+    until(
+        "SIGTERM leaves gated's relays at rest",
+        lambda: (
+            not any(
+                lane["released"] or lane["lamps"]
+                for lane in json.loads(gatesim("status", "--json"))["lanes"].values()
+            )
+        ),
+    )
     if show("gated", "Result") != "success":
         until("gated stopped cleanly", lambda: False, 0.1)
     print(f"{'FAIL' if failures else 'ok'}    {failures} failure(s)", flush=True)
