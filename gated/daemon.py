@@ -31,6 +31,7 @@ from gated.state import lock, open_state, purge_forever
 from gated.watchdog import tell_manager
 
 DEFAULT_CONFIG = "/etc/gated/gated.toml"
+RELEASE_HEARD_S = 1.0  # the longest that the start waits for the emergency release
 
 
 class Parts(AsyncExitStack):
@@ -93,6 +94,7 @@ async def serve(config: Config) -> None:
 
         link = ReleaseLink(config.release_socket, runtime.emergency, runtime.handle)
         parts.run(link.run())
+        await link.known(RELEASE_HEARD_S)  # nobody is let in before we know whether the gates are held open
         devices = Devices(runtime.use, runtime.device_changed)
         report = Report(runtime, devices, link)
         reloader = Reloader(runtime, devices)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ class ReleaseLink:
         self._reported = reported
         self._lost = lost
         self._told: EmergencyReported | EmergencyLinkLost | None = None
+        self._known = asyncio.Event()
 
     async def run(self) -> None:
         """Serve until cancelled; without a socket the fault is told once and stays."""
@@ -52,6 +54,12 @@ class ReleaseLink:
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, MAX_BACKOFF_S)
 
+    async def known(self, within_s: float) -> None:
+        """Until the release was heard, or found not to answer, or `within_s` seconds are over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._known.wait()
+
     def status(self) -> dict[str, Any]:
         """For `gatectl status`; the release's last word stands while the link is down."""
         state = self.state
@@ -66,9 +74,11 @@ class ReleaseLink:
 
     def _hear(self, state: client.ReleaseState) -> None:
         self.state = state
+        self._known.set()
         event = EmergencyReported(
             state.open_lanes,
             tuple(dict.fromkeys(cause.cause for cause in state.causes)),
+            state.unconfirmed_lanes,
         )
         if self.fault is not None:
             self.since = datetime.now(UTC)
@@ -79,6 +89,7 @@ class ReleaseLink:
 
     def _lose(self, why: str) -> None:
         self.fault = why
+        self._known.set()
         if not isinstance(self._told, EmergencyLinkLost):
             self.since = datetime.now(UTC)
             self._told = EmergencyLinkLost(why)

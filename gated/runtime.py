@@ -175,6 +175,7 @@ class Runtime:
             if boards <= self._working and self.site.lanes[lane].state is LaneState.SECURED:
                 self.recorder.note(RecordKind.AUDIT, "lane_secured_at_start", lane)
                 self._release(lane, frozenset(), None)
+                self._command(self.wiring.signal(lane, Signal.OFF))
 
     def apply(self, config: Config) -> None:
         """Run on another configuration from now on; its devices are started and stopped elsewhere."""

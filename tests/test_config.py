@@ -145,7 +145,7 @@ def test_paths_are_relative_to_the_file(demo: Write) -> None:
     assert found.release_socket == base / "run" / "release.sock"
     settings = {name: device.settings.model_dump() for name, device in found.devices.items()}
     assert settings["board-1"]["port"] == str(base / "wires" / "board-1")
-    assert settings["reader-1"]["path"] == "udp:localhost:54331"
+    assert settings["reader-1"]["path"] == "udp:127.0.0.1:54331"
     assert settings["camera-1"]["source"] == "http://127.0.0.1:54341/stream"
     assert config.load_site(path) == found.site
 

@@ -33,8 +33,13 @@ def _release(lane: Turnstile, m: Moment) -> None:
 
 
 def _open(lane: Turnstile, m: Moment) -> None:
-    lane.released = True
+    lane.released = lane.opened = True
     m.emit(ReleaseLane(lane.plan.id, _BOTH_WAYS))
+
+
+def _open_again(lane: Turnstile, m: Moment) -> None:
+    if lane.released:
+        _open(lane, m)
 
 
 def _secure(lane: Turnstile, m: Moment) -> None:
@@ -43,7 +48,7 @@ def _secure(lane: Turnstile, m: Moment) -> None:
 
 
 def _secure_again(lane: Turnstile, m: Moment) -> None:
-    lane.released = False
+    lane.released = lane.opened = False
     m.emit(SecureLane(lane.plan.id))
 
 
@@ -137,6 +142,12 @@ def _alarm_emergency(lane: Turnstile, m: Moment) -> None:
     lane.show(Signal.EMERGENCY, m)
 
 
+def _alarm_not_seen_open(lane: Turnstile, m: Moment) -> None:
+    m.emit(
+        Record(RecordKind.ALARM, "not_seen_open", lane.plan.id, detail={"now": "opened by our relays too"})
+    )
+
+
 def _report_cleared(lane: Turnstile, m: Moment) -> None:
     m.emit(Record(RecordKind.ALARM, "cleared", lane.plan.id))
 
@@ -160,6 +171,7 @@ _ACTIONS: dict[LaneAction, Callable[[Turnstile, Moment], None]] = {
     LaneAction.SECURE: _secure,
     LaneAction.SECURE_AGAIN: _secure_again,
     LaneAction.OPEN: _open,
+    LaneAction.OPEN_AGAIN: _open_again,
     LaneAction.COMPLETE: _complete,
     LaneAction.CANCEL: _cancel,
     LaneAction.UNCONFIRMED: _unconfirmed,
@@ -169,6 +181,7 @@ _ACTIONS: dict[LaneAction, Callable[[Turnstile, Moment], None]] = {
     LaneAction.ALARM_HELD: _alarm("held"),
     LaneAction.ALARM_OBSTRUCTED: _alarm("obstructed"),
     LaneAction.ALARM_EMERGENCY: _alarm_emergency,
+    LaneAction.ALARM_NOT_SEEN_OPEN: _alarm_not_seen_open,
     LaneAction.REPORT_CLEARED: _report_cleared,
     LaneAction.REPORT_EMERGENCY_OVER: _report_emergency_over,
     LaneAction.REPORT_OUT: _report_out,

@@ -65,10 +65,14 @@ class DeviceRestored:
 
 @dataclass(frozen=True, slots=True)
 class EmergencyReported:
-    """The state of the emergency release, whole: `open_lanes` are held open by it now."""
+    """The state of the emergency release, whole: `open_lanes` are held open by it now.
+
+    `unconfirmed` are those of them that were not seen to open; our own relays are their second path.
+    """
 
     open_lanes: frozenset[str]
     causes: tuple[str, ...]
+    unconfirmed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ class LaneInput(StrEnum):
     RESUMED = "resumed"  # and the person granted before is still in the lane
     GRACE_OVER = "grace over"  # the person who was in the lane when it faulted had passage_s to leave
     ALARMED = "alarmed"  # the emergency release holds the lane open
+    NOT_SEEN_OPEN = "not seen open"  # in the emergency: our relays are the second path
     ALL_CLEAR = "all clear"  # it no longer does
     ALL_CLEAR_FAULTED = "all clear, faulted"
 
@@ -61,6 +62,7 @@ class LaneAction(StrEnum):
     SECURE = "secure"
     SECURE_AGAIN = "secure again"  # also if nothing is released: a board may have missed it
     OPEN = "open both ways"
+    OPEN_AGAIN = "open both ways again"  # if it was: a board may have missed it
     COMPLETE = "complete"  # record the passage, move presence, end the grant
     CANCEL = "cancel"  # record that nobody passed, end the grant
     UNCONFIRMED = "unconfirmed"  # record that nobody knows, forgive the presence, end the grant
@@ -70,6 +72,7 @@ class LaneAction(StrEnum):
     ALARM_HELD = "alarm held"
     ALARM_OBSTRUCTED = "alarm obstructed"
     ALARM_EMERGENCY = "alarm emergency"
+    ALARM_NOT_SEEN_OPEN = "alarm not seen open"
     REPORT_CLEARED = "report cleared"
     REPORT_EMERGENCY_OVER = "report emergency over"
     REPORT_OUT = "report out of service"
@@ -115,12 +118,14 @@ _ROWS: tuple[tuple[tuple[LaneState, ...], LaneInput, LaneState | None, tuple[Lan
     ((S.OUT_OF_SERVICE,), N.GRACE_OVER, _STAY, (A.UNCONFIRMED, A.SECURE)),
     ((S.OUT_OF_SERVICE,), N.RESUMED, S.PASSING, (A.REPORT_BACK, A.RELEASE)),
     ((S.OUT_OF_SERVICE,), N.RESTORED, S.SECURED, (A.UNCONFIRMED, A.REPORT_BACK, A.SECURE_AGAIN)),
-    # the emergency release outranks everything
-    ((S.SECURED, S.FORCED), N.ALARMED, S.EMERGENCY, (A.ALARM_EMERGENCY, A.OPEN)),
-    ((S.RELEASED,), N.ALARMED, S.EMERGENCY, (A.CANCEL, A.ALARM_EMERGENCY, A.OPEN)),
-    ((*_IN_THE_LANE, S.OUT_OF_SERVICE), N.ALARMED, S.EMERGENCY, (A.UNCONFIRMED, A.ALARM_EMERGENCY, A.OPEN)),
+    # the emergency release outranks everything. It opens by outputs of its own; ours, which a dead gated
+    # would leave as they are, join in only where the lane was not seen to open
+    ((S.SECURED, S.FORCED), N.ALARMED, S.EMERGENCY, (A.ALARM_EMERGENCY,)),
+    ((S.RELEASED,), N.ALARMED, S.EMERGENCY, (A.CANCEL, A.ALARM_EMERGENCY)),
+    ((*_IN_THE_LANE, S.OUT_OF_SERVICE), N.ALARMED, S.EMERGENCY, (A.UNCONFIRMED, A.ALARM_EMERGENCY)),
+    ((S.EMERGENCY,), N.NOT_SEEN_OPEN, _STAY, (A.ALARM_NOT_SEEN_OPEN, A.OPEN)),
     ((S.EMERGENCY,), N.FAULTED, _STAY, (A.REPORT_OUT,)),
-    ((S.EMERGENCY,), N.RESTORED, _STAY, (A.REPORT_BACK, A.OPEN)),
+    ((S.EMERGENCY,), N.RESTORED, _STAY, (A.REPORT_BACK, A.OPEN_AGAIN)),
     ((S.EMERGENCY,), N.ALL_CLEAR, S.SECURED, (A.REPORT_EMERGENCY_OVER, A.SECURE_AGAIN)),
     ((S.EMERGENCY,), N.ALL_CLEAR_FAULTED, S.OUT_OF_SERVICE, (A.REPORT_EMERGENCY_OVER, A.SECURE_AGAIN)),
 )

@@ -77,12 +77,12 @@ def emergency_reported(site: Site, event: EmergencyReported, m: Moment) -> None:
         site.link_lost = False
         m.emit(Record(RecordKind.FAULT, "emergency_link_back"))
     before, causes = site.open_lanes, site.causes
-    site.open_lanes, site.causes = event.open_lanes, event.causes
+    site.open_lanes, site.causes, site.unconfirmed = event.open_lanes, event.causes, event.unconfirmed
     changed = False
     for lane in site.turnstiles.values():
         held_open = lane.plan.id in event.open_lanes
         changed = changed or held_open is not (lane.state is LaneState.EMERGENCY)
-        lane.emergency(held_open, event.causes, m)
+        lane.emergency(held_open, event.causes, lane.plan.id not in event.unconfirmed, m)
     if changed:
         m.emit(StoreMove(m.presence.forgive(m.now.utc)))
     elif causes != event.causes:
@@ -149,7 +149,7 @@ def plan_changed(site: Site, event: PlanChanged, m: Moment) -> None:
         _replan(lane, plan, m)
         _mind_devices(site, lane, m)
         if turnstile is None and name in site.open_lanes:
-            lane.emergency(True, site.causes, m)
+            lane.emergency(True, site.causes, name not in site.unconfirmed, m)
         elif turnstile is None and name in site.left_open:
             perform(LaneAction.SECURE_AGAIN, lane, m)
         site.left_open.discard(name)

@@ -34,6 +34,7 @@ class Site:
     claims: Claims = field(init=False, default_factory=Claims)
     lost: dict[str, str] = field(init=False, default_factory=dict)  # device -> what is wrong with it
     open_lanes: frozenset[str] = field(init=False, default=frozenset())  # by the emergency release
+    unconfirmed: frozenset[str] = field(init=False, default=frozenset())  # of those, not seen to open
     causes: tuple[str, ...] = field(init=False, default=())
     left_open: set[str] = field(init=False, default_factory=set)  # lanes that left the plan in an emergency
     link_lost: bool = field(init=False, default=False)  # to the emergency release

@@ -50,6 +50,7 @@ class Turnstile:
     grant: Grant | None = None
     reserved: Grant | None = None  # a pass is being redeemed for it
     released: bool = False  # commanded, not observed
+    opened: bool = field(init=False, default=False)  # both ways, as the second path of an emergency
     troubles: dict[str, str] = field(default_factory=dict)  # what is lost -> in words
     causes: tuple[str, ...] = ()
     signal_until: float | None = None
@@ -141,13 +142,15 @@ class Turnstile:
             self.apply(LaneInput.RESTORED, m)
             self.settle(m)
 
-    def emergency(self, held_open: bool, causes: tuple[str, ...], m: Moment) -> None:
+    def emergency(self, held_open: bool, causes: tuple[str, ...], seen_open: bool, m: Moment) -> None:
         """The emergency release holds the lane open for `causes`, or no longer does."""
         was = self.state is LaneState.EMERGENCY
         self.causes = causes if held_open else ()
         if held_open and not was:
             self.apply(LaneInput.ALARMED, m)
-        elif was and not held_open:
+        if held_open and not seen_open and not self.opened:
+            self.apply(LaneInput.NOT_SEEN_OPEN, m)
+        if was and not held_open:
             self.apply(LaneInput.ALL_CLEAR_FAULTED if self.troubles else LaneInput.ALL_CLEAR, m)
             self.settle(m)
 

@@ -63,6 +63,15 @@ class ReleaseState:
         """Lanes that the release commands open."""
         return frozenset(name for name, lane in self.lanes.items() if lane.commanded == "open")
 
+    @property
+    def unconfirmed_lanes(self) -> frozenset[str]:
+        """Lanes commanded open that cannot tell whether they are, or were not seen to open in time."""
+        return frozenset(
+            name
+            for name, lane in self.lanes.items()
+            if lane.commanded == "open" and (lane.observed == "unknown" or lane.open_by_hand)
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Plain data for the socket."""
         return {

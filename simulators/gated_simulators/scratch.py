@@ -13,7 +13,7 @@ from gated.errors import GatedError
 from gated.settings_file import read_toml
 
 FILES = ("gated.toml", "release.toml", "people.toml", "cards.csv")
-UDP_PORT = re.compile(r"(?<=udp:localhost:)\d+")
+UDP_PORT = re.compile(r"(?<=udp:127\.0\.0\.1:)\d+")
 TCP_PORT = re.compile(r"(?<=http://127\.0\.0\.1:)\d+")
 DAY = re.compile(r"\{today([+-]\d+)?\}")
 NIGHT = re.compile(r"(?<=\[schedules\.night\]\n)weekly = .*")

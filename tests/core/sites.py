@@ -124,8 +124,10 @@ class Bench:
             effects += self.do(ContactChanged(lane, contact, {"+": True, "-": False, "0": None}[step[1]]))
         return effects
 
-    def emergency(self, *lanes: str, causes: tuple[str, ...] = ("fire",)) -> list[Effect]:
-        return self.do(EmergencyReported(frozenset(lanes), causes if lanes else ()))
+    def emergency(
+        self, *lanes: str, causes: tuple[str, ...] = ("fire",), unseen: tuple[str, ...] = ()
+    ) -> list[Effect]:
+        return self.do(EmergencyReported(frozenset(lanes), causes if lanes else (), frozenset(unseen)))
 
     def mode(self, mode: LaneMode | None, lane: str = "lane-1") -> list[Effect]:
         return self.do(LaneModeCommanded(lane, mode, "guard", "test"))

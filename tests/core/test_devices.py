@@ -139,15 +139,18 @@ def test_a_person_who_left_during_a_short_fault_is_unconfirmed() -> None:
 def test_the_emergency_outranks_a_fault_and_the_fault_outlives_it() -> None:
     bench = Bench()
     lose(bench)
-    assert relays(bench.emergency("lane-1")) == [OPEN]
+    assert relays(bench.emergency("lane-1", unseen=("lane-1",))) == [OPEN]
     assert bench.site.lanes["lane-1"].reason == "fire; board-1: cable"
     effects = bench.emergency()
     assert (relays(effects), bench.state()) == ([SECURE], LaneState.OUT_OF_SERVICE)
 
 
-def test_a_board_that_comes_back_in_an_emergency_is_told_to_open() -> None:
+def test_a_board_that_comes_back_in_an_emergency_is_told_to_open_if_it_was() -> None:
     bench = Bench()
     bench.emergency("lane-1")
+    lose(bench)
+    assert relays(bench.do(DeviceRestored("board-1"))) == []
+    bench.emergency("lane-1", unseen=("lane-1",))
     assert lose(bench) == ["device_lost", "out_of_service"]
     effects = bench.do(DeviceRestored("board-1"))
     assert relays(effects) == [OPEN]

@@ -25,15 +25,27 @@ OPEN = ReleaseLane("lane-1", frozenset(Direction))
 SECURE = SecureLane("lane-1")
 
 
-def test_an_emergency_opens_both_ways_and_shows_it() -> None:
+def test_an_emergency_is_shown_and_the_release_alone_opens() -> None:
     bench = Bench()
     effects = bench.emergency("lane-1")
-    assert relays(effects) == [OPEN]
+    assert relays(effects) == []
     assert signals(effects) == ["emergency"]
     assert of(effects, Record)[0].detail == {"causes": "fire"}
     assert bench.site.lanes["lane-1"].reason == "fire"
     assert (bench.state(), bench.state("lane-2")) == (LaneState.EMERGENCY, LaneState.SECURED)
     assert bench.emergency("lane-1") == []  # heartbeats change nothing
+
+
+def test_a_lane_not_seen_to_open_is_opened_both_ways_by_our_relays_until_the_end() -> None:
+    bench = Bench()
+    bench.emergency("lane-1")
+    effects = bench.emergency("lane-1", unseen=("lane-1",))
+    assert relays(effects) == [OPEN]
+    assert records(effects) == ["not_seen_open"]
+    assert bench.emergency("lane-1", unseen=("lane-1",)) == []
+    assert bench.emergency("lane-1") == []  # seen open at last: both paths hold
+    assert relays(bench.emergency()) == [SECURE]
+    assert relays(bench.emergency("lane-1", unseen=("lane-1",))) == [OPEN]
 
 
 def test_a_card_in_an_emergency_is_recorded_and_changes_nothing() -> None:
@@ -54,7 +66,7 @@ def test_an_emergency_ends_a_grant_under_way(beams: str) -> None:
     bench.beams(beams)
     effects = bench.emergency("lane-1")
     assert records(effects)[0] == ("unconfirmed" if beams else "cancelled")
-    assert relays(effects) == [OPEN]
+    assert relays(effects) == []  # what is released for the person stays so
     assert signals(bench.wait(60)) == []  # no OFF for the emergency's lamp
 
 
@@ -117,7 +129,7 @@ def test_a_new_cause_is_recorded() -> None:
 
 def test_an_unknown_lane_in_an_emergency_does_not_hinder_the_others() -> None:
     bench = Bench()
-    effects = bench.emergency("lane-1", "lane-9")
+    effects = bench.emergency("lane-1", "lane-9", unseen=("lane-1", "lane-9"))
     assert relays(effects) == [OPEN]
     assert records(effects)[-1] == "unknown_lane"
     assert bench.emergency("lane-1", "lane-9") == []

@@ -22,11 +22,16 @@ def test_every_state_is_reached_and_left() -> None:
 
 
 @pytest.mark.parametrize("state", set(LaneState) - {LaneState.EMERGENCY})
-def test_an_emergency_opens_every_state(state: LaneState) -> None:
+def test_an_emergency_ends_every_state_and_secures_none(state: LaneState) -> None:
     to = TRANSITIONS[state, LaneInput.ALARMED]
     assert to.state is LaneState.EMERGENCY
-    assert LaneAction.OPEN in to.actions
     assert not SECURING & set(to.actions)
+
+
+def test_a_lane_not_seen_open_in_an_emergency_is_opened_by_our_relays_too() -> None:
+    to = TRANSITIONS[LaneState.EMERGENCY, LaneInput.NOT_SEEN_OPEN]
+    assert to.state is LaneState.EMERGENCY
+    assert to.actions[-1] is LaneAction.OPEN
 
 
 def test_nothing_but_the_end_of_the_emergency_secures_or_leaves_it() -> None:
@@ -40,12 +45,12 @@ def test_a_lane_is_released_only_by_a_grant_or_its_resumption() -> None:
     for (_, happening), to in TRANSITIONS.items():
         if LaneAction.RELEASE in to.actions:
             assert happening in (LaneInput.GRANTED, LaneInput.RESUMED)
-        if LaneAction.OPEN in to.actions:
+        if {LaneAction.OPEN, LaneAction.OPEN_AGAIN} & set(to.actions):
             assert to.state is LaneState.EMERGENCY
 
 
 def test_records_come_before_the_relay() -> None:
-    relay = {LaneAction.RELEASE, LaneAction.OPEN, *SECURING}
+    relay = {LaneAction.RELEASE, LaneAction.OPEN, LaneAction.OPEN_AGAIN, *SECURING}
     for to in TRANSITIONS.values():
         moved = False
         for action in to.actions:

@@ -136,7 +136,7 @@ def test_a_lane_removed_while_released_is_not_left_open() -> None:
 
 def test_a_lane_removed_in_an_emergency_stays_open_and_so_it_returns() -> None:
     bench = Bench()
-    bench.emergency("lane-1")
+    bench.emergency("lane-1", unseen=("lane-1",))
     assert relays(bench.do(PlanChanged(without_lane(plan(), "lane-1")))) == []
     effects = bench.do(PlanChanged(plan()))
     assert relays(effects) == [OPEN]

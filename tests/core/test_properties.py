@@ -84,6 +84,7 @@ class AnySite(RuleBasedStateMachine):
         self.twin = Site(BASE)
         self.time = 0.0
         self.open: frozenset[str] = frozenset()
+        self.unseen: frozenset[str] = frozenset()  # of those, once not seen to open since the alarm
         self.opened: dict[str, frozenset[Direction]] = {}  # what the relays were last told
         self.claims: list[RedeemPass] = []
         self.taken: set[bytes] = set()
@@ -163,11 +164,12 @@ class AnySite(RuleBasedStateMachine):
     def device(self, device: str, lost: bool, later: float) -> None:
         self.do(DeviceFaulted(device, "cable") if lost else DeviceRestored(device), later)
 
-    @rule(lanes=st.sets(st.sampled_from(LANES)), later=elapsed)
-    def emergency(self, lanes: set[str], later: float) -> None:
+    @rule(lanes=st.sets(st.sampled_from(LANES)), unseen=st.sets(st.sampled_from(LANES)), later=elapsed)
+    def emergency(self, lanes: set[str], unseen: set[str], later: float) -> None:
         self._expire(later)
         self.open = frozenset(lanes)
-        self.do(EmergencyReported(self.open, ("fire",) if lanes else ()))
+        self.unseen = (self.unseen | unseen) & self.open
+        self.do(EmergencyReported(self.open, ("fire",) if lanes else (), self.open & unseen))
 
     @rule()
     def link_lost(self) -> None:
@@ -214,7 +216,7 @@ class AnySite(RuleBasedStateMachine):
         for name, lane in self.site.lanes.items():
             assert (lane.state is LaneState.EMERGENCY) is (name in self.open)
             if name in self.open:
-                assert self.opened[name] == frozenset(Direction)
+                assert name not in self.unseen or self.opened[name] == frozenset(Direction)
 
     @invariant()
     def a_lane_is_commanded_as_it_says(self) -> None:
