@@ -52,6 +52,7 @@ def test_a_mark_is_met_missed_or_says_nothing() -> None:
 def test_the_table_shows_each_figure_its_rival_and_what_is_missing() -> None:
     found: dict[str, Figures] = {
         "card_ms": {"p50": 0.4, "p99": 2.0, "p999": 3.0, "max": 12.3, "n": 1500}
+        | {"as_gated_tells": {"n": 1520, "p50": 0.2, "p99": 0.5, "p999": 0.6, "max": 0.75}}
         | {"rival": {"name": "a script", "p50": 0.8, "p99": 4.0, "p999": 5.0, "max": 9.0, "n": 450}},
         "rate": {"value": 0.9074, "n": 216, "source": "photographs"}
         | {
@@ -62,10 +63,11 @@ def test_the_table_shows_each_figure_its_rival_and_what_is_missing() -> None:
     lines = [" ".join(line.split()) for line in render((CARD, SLOW, RATE), found).splitlines()[2:]]
     assert lines == [
         "card to relay, ms 0.400 2.00 3.00 12.3 1500 p99 <= 1 NO",
-        "a script 0.800 4.00 5.00 9.00 450 0.50",
+        "of it, as gated tells: read -> written 0.200 0.500 0.600 0.750 1520",
+        "beside: a script 0.800 4.00 5.00 9.00 450 0.50 0.50",
         "on a slow disk not measured",
-        "codes read 0.907 216 >= 0.84 yes",
-        "zxing-cpp 0.893 216 1.02",
-        "pyzbar 0.843 216 1.08",
+        "codes read (photographs) 0.907 216 >= 0.84 yes",
+        "beside: zxing-cpp 0.893 216 1.02",
+        "beside: pyzbar 0.843 216 1.08",
     ]
     assert missed((CARD, SLOW, RATE), found) == ["card to relay, ms: p99 <= 1 is not met"]

@@ -27,8 +27,8 @@ from gated_simulators.bench.slow_flush import FLUSH_S, build_shim, slowed
 BLOCK = 50
 WARM_UP = 20
 MISSED = 0.01  # share of trials without an answer that is a failed measurement
-RIVAL = "script: nfcpy thread, SQLite, commit (WAL, FULL), then pyserial"
-PASS_RIVAL = "script: OpenCV loop, zxing-cpp, cwt, commit (WAL, FULL), then pyserial"
+RIVAL = "a script: nfcpy, SQLite, event committed, pyserial"
+PASS_RIVAL = "a script: zxing-cpp, cwt, claim committed, pyserial"
 CAMERA_FPS = 30
 
 

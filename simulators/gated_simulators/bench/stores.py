@@ -1,4 +1,4 @@
-"""Measure the stores, each beside a rival in the same run: `python -m gated_simulators.bench.stores`.
+"""Measure the stores, each beside a rival in the same run.
 
 Every function returns plain figures (p50, p99, p999, max, n and the unit in the name of the table) for the
 project's bench; none asserts a time.
@@ -6,7 +6,6 @@ project's bench; none asserts a time.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import os
@@ -300,22 +299,3 @@ def measure_passes(passes: int = 2_000) -> Figures:
         "rival": {"claim_on_the_loop_ms": spread(inline, 1e3)},
         "modules": modules(codes[0].code),
     }
-
-
-def main() -> None:
-    """Print every figure as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    rows = parser.parse_args().rows
-    figures = {
-        "lookup": measure_lookup(rows),
-        "swap": measure_swap(rows),
-        "load": measure_load(rows),
-        "journal": measure_journal(),
-        "passes": measure_passes(),
-    }
-    print(json.dumps(figures, indent=2))
-
-
-if __name__ == "__main__":
-    main()

@@ -8,7 +8,7 @@ from typing import Any
 
 from gated_simulators.bench.figures import Figures, ratio
 
-NAME, COLUMN = 52, 9
+NAME, COLUMN = 62, 9
 COLUMNS = ("p50", "p99", "p999", "max", "n")
 
 
@@ -48,8 +48,8 @@ class Row:
 
 def render(rows: Sequence[Row], found: Mapping[str, Figures]) -> str:
     """The table as plain text; a figure that was not measured says so."""
-    head = _line("", ["p50", "p99", "p99.9", "max", "n"], "mark", "met", "p99 ratio")
-    lines = [head, "-" * len(head.rstrip().ljust(NAME + COLUMN * 5 + 38))]
+    head = _line("", ["p50", "p99", "p99.9", "max", "n"], "mark", "met", "ours/rival")
+    lines = [head, "-" * len(head)]
     for row in rows:
         figures = found.get(row.key)
         if figures is None:
@@ -58,12 +58,14 @@ def render(rows: Sequence[Row], found: Mapping[str, Figures]) -> str:
         met = row.mark.met(figures) if row.mark else None
         verdict = {True: "yes", False: "NO", None: ""}[met]
         mark = str(row.mark) if row.mark else ""
-        lines.append(_line(row.title, _cells(figures), mark, verdict))
+        source = f" ({figures['source']})" if "source" in figures else ""
+        lines.append(_line(row.title + source, _cells(figures), mark, verdict))
+        if told := figures.get("as_gated_tells"):
+            lines.append(_line("    of it, as gated tells: read -> written", _cells(told)))
         for rival in [figures.get("rival"), *figures.get("also", [])]:
             if rival:
-                times = ratio(figures, rival, "value" if "value" in figures else "p99")
-                told = "" if times is None else f"{times:.2f}"
-                lines.append(_line(f"  {rival['name']}", _cells(rival), "", "", told))
+                name, times = f"    beside: {rival['name']}", _times(figures, rival)
+                lines.append(_line(name, _cells(rival), times=times))
     return "\n".join(lines)
 
 
@@ -74,6 +76,12 @@ def missed(rows: Sequence[Row], found: Mapping[str, Figures]) -> list[str]:
         for row in rows
         if row.mark and row.key in found and row.mark.met(found[row.key]) is False
     ]
+
+
+def _times(figures: Figures, rival: Figures) -> str:
+    """Ours over the rival's, at the median and the 99th percentile."""
+    found = [ratio(figures, rival, key) for key in (("value",) if "value" in figures else ("p50", "p99"))]
+    return "".join(" " * 6 if times is None else f"{times:6.2f}" for times in found)
 
 
 def _cells(figures: Figures) -> list[str]:
@@ -92,4 +100,4 @@ def _line(name: str, cells: Sequence[str], mark: str = "", met: str = "", times:
     if len(name) > NAME:
         name = name[: NAME - 1] + "…"
     told = "".join(f"{cell:>{COLUMN}}" for cell in cells)
-    return f"{name:<{NAME}}{told:<{COLUMN * 5}}  {mark:<20}{met:<5}{times:>9}".rstrip()
+    return f"{name:<{NAME}}{told:<{COLUMN * len(COLUMNS)}}  {mark:<20}{met:<5}{times:>12}".rstrip()
