@@ -15,6 +15,8 @@ def notify(*lines: str) -> None:
         address = "\0" + address[1:]
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+            # A manager that does not read must not stop a gate: the message is dropped instead.
+            sock.setblocking(False)
             sock.sendto("\n".join(lines).encode(), address)
     except OSError:
         pass

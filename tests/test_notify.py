@@ -34,6 +34,18 @@ def test_no_manager_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     notify("READY=1")
 
 
+def test_a_manager_that_does_not_read_stops_nobody(
+    receiver: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with receiver, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as filler:
+        filler.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            while True:
+                filler.sendto(b"STATUS=full", receiver.getsockname())
+        monkeypatch.setenv("NOTIFY_SOCKET", receiver.getsockname())
+        notify("WATCHDOG=1")
+
+
 @pytest.mark.parametrize(
     ("usec", "pid", "half"),
     [("2000000", "", 1.0), ("2000000", "self", 1.0), ("2000000", "1", None), ("", "", None), ("x", "", None)],

@@ -136,6 +136,7 @@ class Journal:
                 await asyncio.sleep(RETRY_S)
             else:
                 await self._dirty.wait()
+                await asyncio.sleep(GROUP_S)
             self._dirty.clear()
             self._retry()
             if self._written > self._durable:

@@ -14,6 +14,9 @@ gc.disable()  # for the imports: what they make stays
 # Looking for pydantic plugins reads the metadata of every installed distribution, tens of milliseconds.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
+import gated.lean  # noqa: E402, F401
+
+# isort: split
 import argparse  # noqa: E402
 import asyncio  # noqa: E402
 import contextlib  # noqa: E402

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gated.errors import InputError
-from gated_simulators.bench_qr import generated, measure
+from gated_simulators.bench.qr import generated, measure
 from gated_simulators.rigs.reader_qr_camera import WALL, code_picture
 
 EMPTY = np.full((480, 640), WALL, np.uint8)

@@ -9,7 +9,7 @@ Two wires: a pty, and Modbus RTU through a raw TCP port as serial device servers
 hands bytes over a pty by a worker of ordinary priority, which waits milliseconds for a busy processor
 whatever our own priority is; the TCP wire has no such worker and shows what the software costs.
 
-    python -m gated_simulators.bench_release [TRIALS]
+    python -m gated_simulators.bench.release [TRIALS [OTHERS]]
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ import random
 import select
 import signal
 import socket
-import statistics
 import sys
 import tempfile
 import time
@@ -30,13 +29,14 @@ import tty
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from gated.errors import GatedError
 from gated.release import client
+from gated_simulators.bench.figures import Figures, spread
 from gated_simulators.rigs._modbus_board import READ_COILS, READ_INPUTS, WRITE_COILS, crc16
 
-MODULE = "gated_simulators.bench_release"
+MODULE = "gated_simulators.bench.release"
+RIVAL = "blocking loop, hand-made frames: the language's floor"
 LANES = 2
 PRIORITY = 40
 BOARD_PRIORITY = 60
@@ -77,31 +77,23 @@ energised = "may_shut"
 """
 
 
-async def measure(trials: int = 2000) -> dict[str, Any]:
-    """Measure and return {name: {p50, p99, p999, max, n}}; times in ms, `release_armed_s` in seconds."""
-    found: dict[str, Any] = {"release_armed_s": summary(await _armed(9))}
-    for wire, of in (("tcp", ""), ("pty", "_pty")):
-        for busy, load in ((0, "_idle"), (os.cpu_count() or 1, "")):
-            async with _busy(busy):
-                for who, name in (("release", ""), ("rival", "_rival")):
-                    found[f"alarm_to_release{of}{load}{name}_ms"] = summary(await _trials(who, wire, trials))
+async def measure(trials: int = 1000, others: int = 200) -> dict[str, Figures]:
+    """`trials` for alarm_to_release_ms, which has every core busy; `others` for idle cores and for a pty.
+
+    Each figure has its rival's beside it; milliseconds.
+    """
+    found = {}
+    cores = os.cpu_count() or 1
+    for key, wire, busy, count in (
+        ("alarm_to_release_ms", "tcp", cores, trials),
+        ("alarm_to_release_idle_ms", "tcp", 0, others),
+        ("alarm_to_release_pty_ms", "pty", cores, others),
+    ):
+        async with _busy(busy):
+            ours = spread(await _trials("release", wire, count))
+            rival = spread(await _trials("rival", wire, count))
+            found[key] = ours | {"rival": {"name": RIVAL, **rival}}
     return found
-
-
-def summary(values: list[float]) -> dict[str, float]:
-    """The percentiles of the measured values, in their unit."""
-    ordered = sorted(values)
-
-    def at(share: float) -> float:
-        return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 4)
-
-    return {
-        "p50": round(statistics.median(ordered), 4),
-        "p99": at(0.99),
-        "p999": at(0.999),
-        "max": round(ordered[-1], 4),
-        "n": len(ordered),
-    }
 
 
 @asynccontextmanager
@@ -179,7 +171,7 @@ async def _reset_for_ever(socket: Path) -> None:
             await asyncio.sleep(0.01)
 
 
-async def _armed(times: int) -> list[float]:
+async def armed(times: int) -> list[float]:
     """Seconds from starting the process to the command that a newly started service gives its outputs."""
     found = []
     for _ in range(times):

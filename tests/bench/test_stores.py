@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from gated_simulators import bench_stores
+from gated_simulators.bench import stores
 
 
 def test_figures_are_there_and_ordered() -> None:
-    lookup = bench_stores.measure_lookup(500, 200)
-    swap = bench_stores.measure_swap(500, 2)
-    passes = bench_stores.measure_passes(20)
+    lookup = stores.measure_lookup(500, 200)
+    swap = stores.measure_swap(500, 2)
+    passes = stores.measure_passes(20)
     for figures, n in (
         (lookup["lookup_us"], 200),
         (lookup["rival"]["dict_us"], 200),

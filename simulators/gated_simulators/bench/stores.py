@@ -1,4 +1,4 @@
-"""Measure the stores, each beside a rival in the same run: `python -m gated_simulators.bench_stores`.
+"""Measure the stores, each beside a rival in the same run.
 
 Every function returns plain figures (p50, p99, p999, max, n and the unit in the name of the table) for the
 project's bench; none asserts a time.
@@ -6,7 +6,6 @@ project's bench; none asserts a time.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import os
@@ -35,25 +34,13 @@ from gated.passes.issue import Issued, issue
 from gated.passes.keys import install_public
 from gated.passes.picture import modules
 from gated.ports import Presentation, Technology
+from gated_simulators.bench.figures import Figures, spread
 
 A = TypeVar("A")
-Figures = dict[str, Any]
-KEY = SiteKey(bytes(range(32)))
+KEY_BYTES = bytes(range(32))
+KEY = SiteKey(KEY_BYTES)
 PACE_S = 0.0002
 MAIN = AccessRights(frozenset({"main"}))
-
-
-def spread(seconds: list[float], scale: float = 1e6) -> Figures:
-    """The distribution of durations; `scale` 1e6 gives microseconds, 1e3 milliseconds."""
-    ordered = sorted(seconds)
-    if not ordered:
-        return {"n": 0}
-
-    def at(share: float) -> float:
-        return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))] * scale, 3)
-
-    worst = round(ordered[-1] * scale, 3)
-    return {"p50": at(0.5), "p99": at(0.99), "p999": at(0.999), "max": worst, "n": len(ordered)}
 
 
 def timed(call: Callable[[A], Any], items: Iterable[A]) -> list[float]:
@@ -72,13 +59,14 @@ def _place() -> Iterator[Path]:
         yield Path(name)
 
 
-def _card(number: int) -> bytes:
+def idm(number: int) -> bytes:
     """Spread like real numbers, known by their ordinal: a bijection on 64 bits."""
     return (number * 0x9E3779B97F4A7C15 % (1 << 64)).to_bytes(8, "big")
 
 
-def _make(path: Path, rows: int) -> None:
-    build_entries((Entry("felica", _card(number), MAIN) for number in range(rows)), path, KEY)
+def make_list(path: Path, rows: int) -> None:
+    """An allowlist of the cards idm(0) to idm(rows - 1), good in the area `main`."""
+    build_entries((Entry("felica", idm(number), MAIN) for number in range(rows)), path, KEY)
 
 
 def measure_lookup(rows: int = 1_000_000, lookups: int = 50_000) -> Figures:
@@ -89,9 +77,9 @@ def measure_lookup(rows: int = 1_000_000, lookups: int = 50_000) -> Figures:
     """
     with _place() as place:
         path = place / "allowlist.db"
-        _make(path, rows)
+        make_list(path, rows)
         source = random.Random(7)
-        cards = [_card(source.randrange(2 * rows)) for _ in range(lookups)]
+        cards = [idm(source.randrange(2 * rows)) for _ in range(lookups)]
         with closing(Cache(path, KEY)) as cache:
             ours = timed(lambda card: cache.lookup(KEY.identify("felica", card)), cards)
         with closing(sqlite3.connect(path)) as plain:
@@ -109,7 +97,7 @@ def measure_lookup(rows: int = 1_000_000, lookups: int = 50_000) -> Figures:
                 )
 
             rival_sqlite = timed(unprepared, cards)
-        table = {KEY.identify("felica", _card(number)): 0 for number in range(rows)}
+        table = {KEY.identify("felica", idm(number)): 0 for number in range(rows)}
 
         def from_dict(card: bytes) -> Credential | None:
             identifier = KEY.identify("felica", card)
@@ -117,8 +105,8 @@ def measure_lookup(rows: int = 1_000_000, lookups: int = 50_000) -> Figures:
 
         rival_dict = timed(from_dict, cards)
         return {
-            "lookup_us": spread(ours),
-            "rival": {"dict_us": spread(rival_dict), "sqlite_unprepared_us": spread(rival_sqlite)},
+            "lookup_us": spread(ours, 1e6),
+            "rival": {"dict_us": spread(rival_dict, 1e6), "sqlite_unprepared_us": spread(rival_sqlite, 1e6)},
             "rows": rows,
         }
 
@@ -126,9 +114,9 @@ def measure_lookup(rows: int = 1_000_000, lookups: int = 50_000) -> Figures:
 _BUILDER = """
 import sys
 from pathlib import Path
-from gated_simulators.bench_stores import _make
+from gated_simulators.bench.stores import make_list
 while True:
-    _make(Path(sys.argv[1]), int(sys.argv[2]))
+    make_list(Path(sys.argv[1]), int(sys.argv[2]))
     print("built", flush=True)
 """
 
@@ -136,16 +124,16 @@ while True:
 def measure_swap(rows: int = 1_000_000, swaps: int = 20) -> Figures:
     """Swap a full list in a worker thread while the gate looks cards up and another process builds a list.
 
-    `visible_ms`: from the call to the first lookup that the new list answers. `lookup_ms`: the lookups
+    `visible_ms`: from the call to the first lookup that the new list answers. `lookup_us`: the lookups
     meanwhile. Rival: the same files swapped on the thread that looks up, as a simple daemon would.
     """
     with _place() as place:
         path, lists = place / "allowlist.db", (place / "a.db", place / "b.db")
-        _make(lists[0], rows)
-        _make(lists[1], rows - 1)  # so that one card tells which list answers
-        last = KEY.identify("felica", _card(rows - 1))
+        make_list(lists[0], rows)
+        make_list(lists[1], rows - 1)  # so that one card tells which list answers
+        last = KEY.identify("felica", idm(rows - 1))
         source = random.Random(7)
-        some = [KEY.identify("felica", _card(source.randrange(2 * rows))) for _ in range(1000)]
+        some = [KEY.identify("felica", idm(source.randrange(2 * rows))) for _ in range(1000)]
         path.hardlink_to(lists[0])
         visible: list[float] = []
         during: list[float] = []
@@ -186,7 +174,7 @@ def measure_swap(rows: int = 1_000_000, swaps: int = 20) -> Figures:
                 builder.communicate()
         return {
             "visible_ms": spread(visible, 1e3),
-            "lookup_ms": spread(during, 1e3),
+            "lookup_us": spread(during, 1e6),
             "rival": {"swap_on_the_loop_ms": spread(inline, 1e3)},
             "rows": rows,
         }
@@ -199,9 +187,9 @@ def measure_load(rows: int = 1_000_000) -> Figures:
         with source.open("w") as file:
             file.write("technology,identifier,zones,schedule,valid_until\n")
             for number in range(rows):
-                file.write(f"felica,{_card(number).hex()},main new,office,2027-03-31\n")
+                file.write(f"felica,{idm(number).hex()},main new,office,2027-03-31\n")
         code = (
-            "import sys; from pathlib import Path; from gated_simulators import bench_stores as b;"
+            "import sys; from pathlib import Path; from gated_simulators.bench import stores as b;"
             "b._load_once(Path(sys.argv[1]))"
         )
         answer = subprocess.run([sys.executable, "-c", code, str(source)], check=True, capture_output=True)
@@ -263,9 +251,9 @@ def measure_journal(records: int = 20_000) -> Figures:
         rival = timed(flushed, range(1000))
         os.close(descriptor)
         return {
-            "append_us": spread(appends),
-            "durable_us": spread(durable),
-            "rival": {"write_and_flush_us": spread(rival)},
+            "append_us": spread(appends, 1e6),
+            "durable_us": spread(durable, 1e6),
+            "rival": {"write_and_flush_us": spread(rival, 1e6)},
         }
 
 
@@ -306,27 +294,8 @@ def measure_passes(passes: int = 2_000) -> Figures:
             )
             inline = timed(lambda one: rival.execute("INSERT INTO used VALUES (?)", (one.claims.id,)), codes)
     return {
-        "resolve_pass_us": spread(resolves),
+        "resolve_pass_us": spread(resolves, 1e6),
         "claim_ms": spread(claims, 1e3),
         "rival": {"claim_on_the_loop_ms": spread(inline, 1e3)},
         "modules": modules(codes[0].code),
     }
-
-
-def main() -> None:
-    """Print every figure as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    rows = parser.parse_args().rows
-    figures = {
-        "lookup": measure_lookup(rows),
-        "swap": measure_swap(rows),
-        "load": measure_load(rows),
-        "journal": measure_journal(),
-        "passes": measure_passes(),
-    }
-    print(json.dumps(figures, indent=2))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """How many codes the camera reader reads, and for how much CPU, against its rivals in the same run.
 
-    python -m gated_simulators.bench_qr [--photos DIR] [--json FILE]
+    python -m gated_simulators.bench.qr [--photos DIR] [--json FILE]
 
 DIR (default $GATED_QR_PHOTOS) holds photographs and an index.json: a list of {"file", "set",
 "expected"}, where the set "nocode" marks frames without a code, and expected holds the contents, one
@@ -26,6 +26,7 @@ import numpy.typing as npt
 from gated.errors import InputError
 from gated_drivers._qr_decode import Zbar, Zxing
 from gated_drivers._qr_ladder import Grey
+from gated_simulators.bench.figures import spread
 from gated_simulators.rigs.reader_qr_camera import WALL, code_picture, degraded, tilted
 
 SCENES = 24  # scenes without a code that are watched, of those there are
@@ -93,16 +94,8 @@ def _timed(look: Callable[[Grey], T], grey: Grey) -> tuple[T, float]:
     return found, (time.thread_time() - start) * 1000
 
 
-def _spread(times: list[float]) -> dict[str, float]:
-    if not times:
-        return {"n": 0}
-    quantiles = np.quantile(times, [0.5, 0.99, 0.999])
-    names = ("p50", "p99", "p999")
-    return {**{k: round(float(v), 3) for k, v in zip(names, quantiles, strict=True)}} | {
-        "mean": round(float(np.mean(times)), 3),
-        "max": round(max(times), 3),
-        "n": len(times),
-    }
+def _spread(times: list[float]) -> dict[str, Any]:
+    return spread(times) | ({"mean": round(float(np.mean(times)), 3)} if times else {})
 
 
 def _readers() -> dict[str, Callable[[Grey], set[bytes]]]:

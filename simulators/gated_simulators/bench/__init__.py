@@ -1,0 +1,1 @@
+"""`./dev bench`: how fast, how small and how well, each figure beside a rival in the same run."""
