@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel
 
 from gated import hours, registry
-from gated.config_check import Tables, channels, references
+from gated.config_check import Tables, channels, references, sockets, warnings
 from gated.config_file import (
     AreaTable,
     DeviceTable,
@@ -66,6 +66,7 @@ class Config:
     plan: Plan
     devices: Mapping[str, DeviceConfig]
     lanes: Mapping[str, LaneWiring]
+    warnings: tuple[str, ...] = ()
 
     @property
     def state_dir(self) -> Path:
@@ -87,15 +88,17 @@ def load(path: Path) -> Config:
     """Read and check a gated.toml whole. Raises ConfigError with every finding."""
     tables = read_toml(path)
     found, problems = _tables(tables)
-    devices = _devices(found, tables.get("devices", {}), path.absolute().parent, problems)
-    problems += references(found) + channels(
-        {name: device.settings for name, device in devices.items()}, found
-    )
+    base = path.absolute().parent
+    devices = _devices(found, tables.get("devices", {}), base, problems)
+    settings = {name: device.settings for name, device in devices.items()}
+    problems += references(found) + channels(settings, found)
+    problems += sockets(found.site, base) if found.site is not None else []
     if problems or found.site is None:
         raise ConfigError(str(path), problems)
     site = _site(found.site, path)
     wires = {name: _wiring(table) for name, table in found.lanes.items()}
-    return Config(path, _digest(path), site, _plan(found, site), devices, wires)
+    doubts = tuple(warnings(settings, found))
+    return Config(path, _digest(path), site, _plan(found, site), devices, wires, doubts)
 
 
 def _digest(path: Path) -> str:
@@ -114,7 +117,7 @@ def load_site(path: Path) -> SiteConfig:
 
 
 def describe(config: Config) -> str:
-    """One line on a good file."""
+    """A good file, in one line after its warnings."""
     counts = {
         "lanes": config.plan.lanes,
         "areas": config.plan.areas,
@@ -122,7 +125,8 @@ def describe(config: Config) -> str:
         "devices": config.devices,
     }
     told = ", ".join(f"{len(things)} {name}" for name, things in counts.items())
-    return f"{config.path}: ok: site {config.site.name}: {told}"
+    lines = [f"warning: {warning}" for warning in config.warnings]
+    return "\n".join([*lines, f"{config.path}: ok: site {config.site.name}: {told}"])
 
 
 def _tables(tables: Mapping[str, Any]) -> tuple[Tables, list[str]]:
@@ -147,6 +151,8 @@ def _tables(tables: Mapping[str, Any]) -> tuple[Tables, list[str]]:
             return {}
         found = {}
         for name, one in table.items():
+            if not name.strip() or not name.isprintable():
+                problems.append(f"{key}.{name!r}: a name is one line of text")
             settings, sentences = salvage(model, one, f"{key}.{name}")
             problems.extend(sentences)
             if sentences:

@@ -3,8 +3,10 @@ channel used once."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping, Set
 from dataclasses import dataclass
+from pathlib import Path
 
 from gated.config_file import (
     AreaTable,
@@ -13,6 +15,7 @@ from gated.config_file import (
     DeviceTable,
     LaneTable,
     PassesTable,
+    ReleaseCoilTable,
     ScheduleTable,
     SiteTable,
 )
@@ -122,8 +125,8 @@ def _area(tables: Tables, key: str, name: str) -> Iterator[str]:
 def _device(tables: Tables, key: str, name: str, kind: Kind) -> Iterator[str]:
     if name not in tables.names.get("devices", set()):
         yield f"{key}: there is no device {name!r}; {near(name, tables.of_kind(kind))}"
-    elif name in tables.devices and name not in tables.of_kind(kind):
-        yield f"{key}: device {name!r} is a {_kind(tables.devices[name])}, but a {kind.value} is needed here"
+    elif name in tables.devices and (found := _kind(tables.devices[name])) in set(Kind) - {kind}:
+        yield f"{key}: device {name!r} is a {found}, but a {kind.value} is needed here"
 
 
 def _wires(tables: Tables) -> Iterator[tuple[str, CoilTable | ContactTable, Kind]]:
@@ -145,6 +148,35 @@ def _channels(tables: Tables) -> Iterator[str]:
         before = used.setdefault((kind, wire.device, wire.channel), at)
         if before != at:
             yield f"{at}: channel {wire.channel} of {wire.device} is already used by {before}"
+
+
+SOCKET_PATH = 107  # bytes that the kernel takes
+
+
+def sockets(site: SiteTable, base: Path) -> Iterator[str]:
+    """One sentence for each socket that could not be served; `base` is the directory of the file."""
+    if site.control_socket == site.release_socket:
+        yield "site.release_socket: is site.control_socket; gated-release answers at a socket of its own"
+    for key, path in (("control_socket", site.control_socket), ("release_socket", site.release_socket)):
+        if path is not None and len(os.fsencode(base / path)) > SOCKET_PATH:
+            yield f"site.{key}: {base / path} is longer than the {SOCKET_PATH} bytes of a socket's path"
+
+
+def warnings(settings: Mapping[str, Settings], tables: Tables) -> Iterator[str]:
+    """What a good file may be wrong about, one sentence each."""
+    wires = list(_wires(tables))
+    for at, wire, _ in wires:
+        rest = getattr(settings.get(wire.device), "rest", None)
+        if isinstance(wire, ReleaseCoilTable) and isinstance(rest, Mapping) and wire.channel not in rest:
+            yield (
+                f"{at}: devices.{wire.device}.rest does not name channel {wire.channel}: "
+                "when gated stops, it stays as it was last commanded"
+            )
+    used = {wire.device for _, wire, _ in wires}
+    used.update(r for lane in tables.lanes.values() for r in (*lane.entry_readers, *lane.exit_readers))
+    for name in tables.devices:
+        if name not in used:
+            yield f"devices.{name}: no lane uses it"
 
 
 def channels(settings: Mapping[str, Settings], tables: Tables) -> list[str]:

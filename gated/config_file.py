@@ -31,10 +31,18 @@ def _one_line(text: str) -> str:
     return text
 
 
+def _place(path: Path) -> Path:
+    if not str(path).isprintable():
+        raise ValueError("must be a path on one line")
+    return path
+
+
 Line = Annotated[str, AfterValidator(_one_line)]
 WeeklyLine = Annotated[str, AfterValidator(hours.check_line)]
 Hours = Annotated[str, AfterValidator(hours.check_hours)]
-Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False, strict=True)]
+Channel = Annotated[int, Field(ge=0, le=65535, strict=True)]
+Place = Annotated[Path, AfterValidator(_place)]
 
 
 class Table(BaseModel):
@@ -50,11 +58,11 @@ class SiteTable(Table):
     timezone: Annotated[str, AfterValidator(_timezone)] = Field(
         "Asia/Tokyo", description="Time zone of schedules and days, a name of the tz database."
     )
-    state_dir: Path = Field(
+    state_dir: Place = Field(
         description="Directory of the allowlist, passes, journal and keys. Relative to this file."
     )
-    control_socket: Path = Field(description="Where gatectl asks gated. Relative to this file.")
-    release_socket: Path | None = Field(
+    control_socket: Place = Field(description="Where gatectl asks gated. Relative to this file.")
+    release_socket: Place | None = Field(
         None,
         description="Where gated-release tells its state. Relative to this file. Without it gated does not "
         "know of emergencies, and says so as a fault.",
@@ -66,7 +74,9 @@ class SiteTable(Table):
         "ntp, also the kernel's word that the clock is synchronised.",
     )
     staff_while_time_untrusted: bool = Field(
-        True, description="Cards keep passing while the time is not trusted. Visitor passes never do."
+        True,
+        strict=True,
+        description="Cards keep passing while the time is not trusted. Visitor passes never do.",
     )
     redemption_timeout_s: Seconds = Field(
         2.0, description="Longest wait for the claim of a single-use pass, seconds; then it is refused."
@@ -91,9 +101,15 @@ class AreaTable(Table):
         description="Entering again without leaving: hard refuses, soft grants and records, off ignores.",
     )
     anti_passback_timeout_s: float = Field(
-        0.0, ge=0, allow_inf_nan=False, description="An entry is forgotten after so many seconds; 0: never."
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        strict=True,
+        description="An entry is forgotten after so many seconds; 0: never.",
     )
-    occupancy_limit: int = Field(0, ge=0, description="Most credentials inside at once; 0: no limit.")
+    occupancy_limit: int = Field(
+        0, ge=0, strict=True, description="Most credentials inside at once; 0: no limit."
+    )
 
 
 class ScheduleTable(Table):
@@ -111,7 +127,7 @@ class CoilTable(Table):
     """One relay coil with what it means to energise it: polarity is said here and nowhere else."""
 
     device: str = Field(description="Name of a relay device.")
-    channel: int = Field(ge=0, description="Coil, numbered as the maker numbers it.")
+    channel: Channel = Field(description="Coil, numbered as the maker numbers it.")
 
 
 class ReleaseCoilTable(CoilTable):
@@ -145,7 +161,7 @@ class ContactTable(Table):
     """One input with what its closed state means."""
 
     device: str = Field(description="Name of a contact device.")
-    channel: int = Field(ge=0, description="Input, numbered as the maker numbers it.")
+    channel: Channel = Field(description="Input, numbered as the maker numbers it.")
     closed: Literal["active", "inactive"] = Field(
         "active",
         description="What a closed contact says: beam interrupted, flap open, not ready; or the opposite.",

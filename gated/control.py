@@ -180,7 +180,7 @@ def _text(request: Request, key: str) -> str:
     value = request.get(key)
     if not isinstance(value, str) or not value.strip() or len(value) > WORDS:
         raise RequestRefused(f"{key!r} is required: one to {WORDS} characters of text")
-    return " ".join(value.split())
+    return " ".join("".join(c if c.isprintable() else " " for c in value).split())
 
 
 def _hex(request: Request, key: str) -> bytes:
@@ -191,5 +191,5 @@ def _hex(request: Request, key: str) -> bytes:
 
 
 def _known(what: str, word: Any, known: Collection[str]) -> None:
-    if word not in known:
+    if not isinstance(word, str) or word not in known:
         raise RequestRefused(f"there is no {what} {word!r}; {near(str(word), known)}")

@@ -102,7 +102,6 @@ async def serve(config: Config) -> None:
         report = Report(runtime, devices, link)
         reloader = Reloader(runtime, devices)
         control = Control(runtime, report, reloader)
-        config.control_socket.parent.mkdir(parents=True, exist_ok=True)
         await parts.enter_async_context(jsonlines.serve(config.control_socket, control.answer))
         devices.start(config.devices.values())
         parts.push_async_callback(devices.stop)

@@ -10,8 +10,8 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ def _line(value: Any) -> bytes:
 async def serve(path: Path, handler: Handler, mode: int = 0o660) -> AsyncIterator[None]:
     """Serve requests at `path` while the context is open; a stale socket file is replaced.
 
-    Raises GatedError when a living process already serves there.
+    Raises GatedError when a living process already serves there, or nobody can.
     """
     if path.exists():
         try:
@@ -57,7 +57,8 @@ async def serve(path: Path, handler: Handler, mode: int = 0o660) -> AsyncIterato
             writer.close()
             raise GatedError(f"{path}: another process already answers there; stop it first")
         except OSError:
-            path.unlink(missing_ok=True)
+            with _sentence(path):
+                path.unlink(missing_ok=True)
     talks: set[asyncio.Task[None]] = set()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -72,8 +73,10 @@ async def serve(path: Path, handler: Handler, mode: int = 0o660) -> AsyncIterato
             talks.discard(task)
             writer.close()
 
-    server = await asyncio.start_unix_server(talk, path, limit=LIMIT)
-    path.chmod(mode)
+    with _sentence(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        server = await asyncio.start_unix_server(talk, path, limit=LIMIT)
+        path.chmod(mode)
     try:
         yield
     finally:
@@ -84,14 +87,19 @@ async def serve(path: Path, handler: Handler, mode: int = 0o660) -> AsyncIterato
         path.unlink(missing_ok=True)
 
 
+@contextmanager
+def _sentence(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise GatedError(f"{path}: cannot be served: {error.strerror or error}") from error
+
+
 async def _talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: Handler) -> None:
     peer = _peer(writer)
     while line := await reader.readline():
         try:
-            request = json.loads(line)
-            if not isinstance(request, dict) or not isinstance(request.get("do"), str):
-                raise RequestRefused('a request is one line of JSON with a "do"')
-            answer = await handler(request, peer)
+            answer = await handler(_asked(line), peer)
             if isinstance(answer, AsyncIterator):
                 async for item in answer:
                     writer.write(_line(item))
@@ -100,9 +108,17 @@ async def _talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, hand
             writer.write(_line({"ok": True, "result": answer}))
         except GatedError as error:
             writer.write(_line({"ok": False, "error": str(error)}))
-        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
-            writer.write(_line({"ok": False, "error": "that line is not JSON"}))
         await writer.drain()
+
+
+def _asked(line: bytes) -> dict[str, Any]:
+    try:
+        request = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise RequestRefused("that line is not JSON") from error
+    if not isinstance(request, dict) or not isinstance(request.get("do"), str):
+        raise RequestRefused('a request is one line of JSON with a "do"')
+    return request
 
 
 async def request(path: Path, do: str, timeout_s: float = 10.0, **args: Any) -> Any:
@@ -122,9 +138,11 @@ async def request(path: Path, do: str, timeout_s: float = 10.0, **args: Any) -> 
         ) from error
     except (OSError, TimeoutError) as error:
         raise GatedError(f"{path}: nobody answers there; is the service running?") from error
+    except ValueError as error:
+        raise GatedError(f"{path}: the answer is longer than {LIMIT} bytes") from error
     if not line:
         raise GatedError(f"{path}: the other side closed without an answer")
-    answer = json.loads(line)
+    answer = _parsed(path, line)
     if not answer.get("ok"):
         raise RequestRefused(str(answer.get("error", "refused without a reason")))
     return answer.get("result")
@@ -141,20 +159,37 @@ async def stream(path: Path, do: str, silence_s: float | None = None, **args: An
         raise GatedError(f"{path}: nobody answers there; is the service running?") from error
     try:
         writer.write(_line({"do": do, **args}))
-        await writer.drain()
-        while True:
-            try:
-                async with asyncio.timeout(silence_s):
-                    line = await reader.readline()
-            except TimeoutError as error:
-                raise GatedError(f"{path}: silent for more than {silence_s} s") from error
-            except OSError as error:
-                raise GatedError(f"{path}: the connection broke") from error
-            if not line:
-                return
-            item = json.loads(line)
-            if isinstance(item, dict) and item.get("ok") is False:
+        while line := await _next(path, reader, writer, silence_s):
+            item = _parsed(path, line)
+            if item.get("ok") is False:
                 raise RequestRefused(str(item.get("error")))
             yield item
     finally:
         writer.close()
+
+
+async def _next(
+    path: Path, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, silence_s: float | None
+) -> bytes:
+    """The next line of a stream, empty at its end. Raises GatedError."""
+    try:
+        async with asyncio.timeout(silence_s):
+            await writer.drain()
+            return await reader.readline()
+    except TimeoutError as error:
+        raise GatedError(f"{path}: silent for more than {silence_s} s") from error
+    except OSError as error:
+        raise GatedError(f"{path}: the connection broke") from error
+    except ValueError as error:
+        raise GatedError(f"{path}: a line is longer than {LIMIT} bytes") from error
+
+
+def _parsed(path: Path, line: bytes) -> dict[str, Any]:
+    """One line of the other side. Raises GatedError for half a line, as one who is killed leaves behind."""
+    try:
+        item = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise GatedError(f"{path}: the other side broke off in the middle of a line") from error
+    if not isinstance(item, dict):
+        raise GatedError(f"{path}: the other side does not speak as gated does")
+    return item

@@ -6,12 +6,14 @@ import difflib
 import importlib
 import importlib.util
 import pkgutil
+import re
 
 from gated.errors import GatedError
 from gated.ports import Driver, Kind
 
 GROUP = "gated.driver_packages"
 BUILTIN = "gated_drivers"
+DRIVER_NAME = re.compile(f"({'|'.join(Kind)})_[a-z0-9_]+")
 
 
 class UnknownDriver(GatedError):
@@ -47,6 +49,8 @@ def find(name: str) -> Driver:
 
     Raises UnknownDriver (with a suggestion) or BrokenDriver (with what to install).
     """
+    if not DRIVER_NAME.fullmatch(name):
+        raise _unknown(name)
     # Ours is looked up directly: scanning the entry points of every distribution costs tens of milliseconds.
     for packages in ([BUILTIN], _packages):
         for package in packages() if callable(packages) else packages:
@@ -54,7 +58,7 @@ def find(name: str) -> Driver:
             if importlib.util.find_spec(package) is None or importlib.util.find_spec(module) is None:
                 continue
             try:
-                driver = importlib.import_module(module).DRIVER
+                driver = getattr(importlib.import_module(module), "DRIVER", None)
             except ImportError as error:
                 raise BrokenDriver(
                     f"driver {name} needs {error.name or error}, which is not installed: "
@@ -63,6 +67,10 @@ def find(name: str) -> Driver:
             if not isinstance(driver, Driver) or not name.startswith(driver.kind.value):
                 raise BrokenDriver(f"driver {name}: {module}.DRIVER is not a {name.partition('_')[0]} Driver")
             return driver
+    raise _unknown(name)
+
+
+def _unknown(name: str) -> UnknownDriver:
     near = difflib.get_close_matches(name, names(), 1)
     hint = f"; did you mean {near[0]}?" if near else f"; installed: {', '.join(names())}"
-    raise UnknownDriver(f"no driver is called {name!r}{hint}")
+    return UnknownDriver(f"no driver is called {name!r}{hint}")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from gated import config
 from gated.core.effects import RecordKind
+from gated.core.lane import LaneState
 from gated.devices import Devices
 from gated.errors import ConfigError, DriverFault, RequestRefused
 from gated.runtime import Runtime
@@ -34,6 +35,7 @@ class Reloader:
             try:
                 fresh = await asyncio.to_thread(config.load, self._runtime.config.path)
                 self._check_fixed(fresh)
+                self._check_open_lanes(fresh)
             except ConfigError as error:
                 self._runtime.recorder.note(
                     RecordKind.COMMAND, "reload_refused", error="; ".join(error.problems)[:2000], **note
@@ -65,6 +67,20 @@ class Reloader:
             f"site.{key}: cannot change while gated runs; put it back, or restart gated"
             for key in FIXED
             if getattr(fresh.site, key) != getattr(old.site, key)
+        ]
+        if problems:
+            raise ConfigError(str(fresh.path), problems)
+
+    def _check_open_lanes(self, fresh: config.Config) -> None:
+        """A board that is closed goes to its rest, which would shut a lane that only we hold open."""
+        gone, _ = self._devices.outdated(fresh.devices)
+        lanes = self._runtime.wiring.lanes
+        problems = [
+            f"devices.{name}: cannot change while the emergency release holds {lane} open; "
+            "apply it again after the reset"
+            for lane, view in self._runtime.site.lanes.items()
+            if view.state is LaneState.EMERGENCY
+            for name in sorted({coil.device for coil in lanes[lane].release.values()}.intersection(gone))
         ]
         if problems:
             raise ConfigError(str(fresh.path), problems)

@@ -196,8 +196,6 @@ class Runtime:
         for (device, channel), closed in list(self._contacts.items()):
             if before.contact(device, channel, closed) != after.contact(device, channel, closed):
                 self._contact(device, channel, closed)
-        if self._emergency is not None:
-            self.handle(self._emergency)
 
     def handle(
         self, event: Event, presented: Presented | None = None, note: Mapping[str, str] | None = None

@@ -17,6 +17,8 @@ from gated.errors import ConfigError
 
 M = TypeVar("M", bound=BaseModel)
 
+LONGEST_SHOWN = 80  # characters of what was found
+
 SALVAGE_ROUNDS = 4
 """Taking one faulty key out can lay open another, a few levels deep."""
 
@@ -24,13 +26,15 @@ SALVAGE_ROUNDS = 4
 def read_toml(path: Path) -> dict[str, Any]:
     """The file's tables. Raises ConfigError when it cannot be read or is not TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(str(path), [f"cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
         raise ConfigError(str(path), [f"is not UTF-8 text: byte {error.start}"]) from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(str(path), [f"is not TOML: {error}"]) from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets by the thousand
+        raise ConfigError(str(path), ["is not a configuration: a number or a nesting without end"]) from error
 
 
 def check(model: type[M], tables: Any, at: str = "") -> tuple[M | None, list[str]]:
@@ -62,17 +66,24 @@ def salvage(model: type[M], tables: Any, at: str = "") -> tuple[M | None, list[s
 
 def _mend(tables: Any, error: dict[str, Any]) -> None:
     """Take the faulty key out (a list, or a table that lacks a key, whole), or put an allowed word in."""
-    owner, key = {}, None
-    for part in error["loc"]:
-        if not isinstance(tables, dict) or part not in tables:
-            break
-        owner, key = tables, part
-        tables = tables[part]
+    if not error["loc"]:  # not even a table
+        return
+    *way, last = error["loc"]
     allowed = _expected(error)
-    if allowed and key == error["loc"][-1]:
-        owner[key] = allowed[0]
+    owner, key, at = {}, None, tables
+    for part in way:
+        if isinstance(at, dict) and part in at:
+            owner, key = at, part
+        elif not (isinstance(at, list) and isinstance(part, int)):
+            break
+        at = at[part]
     else:
-        owner.pop(key, None)
+        if allowed:
+            at[last] = allowed[0]
+            return
+        if isinstance(at, dict) and last in at:
+            owner, key = at, last
+    owner.pop(key, None)
 
 
 def _expected(error: dict[str, Any]) -> list[str]:
@@ -103,11 +114,18 @@ def _sentence(model: type[BaseModel], error: dict[str, Any], at: str) -> str:
     if error["type"] == "missing":
         return f"{key}: is required and missing"
     found = error.get("input")
-    shown = "" if isinstance(found, dict | list) or found is None else f" (found {found!r})"
+    shown = "" if isinstance(found, dict | list) or found is None else f" (found {_shown(found)})"
+    if error["type"] in ("model_type", "dict_type"):
+        return f"{key}: must be a table{shown}"
     message = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if isinstance(found, str) and (close := difflib.get_close_matches(found, _expected(error), 1)):
         shown += f"; did you mean {close[0]}?"
     return f"{key}: {message[:1].lower()}{message[1:]}{shown}"
+
+
+def _shown(found: Any) -> str:
+    text = str(found).lower() if isinstance(found, bool) else repr(found)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def _model_at(model: type[BaseModel], loc: tuple[Any, ...]) -> type[BaseModel] | None:

@@ -199,10 +199,68 @@ def test_a_file_without_contacts_has_a_lane_without_beams(demo: Write) -> None:
             "lanes.lane-1.relays.signal_deny: device 'sensors-1' is a contact, but a relay is needed here",
         ),
         ('state_dir = "state"\n', "", "site.state_dir: is required and missing"),
+        ('"state"', '"a\\u0000b"', "site.state_dir: must be a path on one line (found 'a\\x00b')"),
+        (
+            "run/release.sock",
+            "run/gated.sock",
+            "site.release_socket: is site.control_socket; gated-release answers at a socket of its own",
+        ),
+        (
+            'device = "board-1", channel = 1',
+            'device = "board-1", channel = true',
+            "lanes.lane-1.relays.release_entry.channel: input should be a valid integer (found true)",
+        ),
+        (
+            "passage_s = 5.0",
+            'passage_s = "5"',
+            "lanes.lane-1.times.passage_s: input should be a valid number (found '5')",
+        ),
+        ("[areas.east]", '[areas." "]\n[areas.east]', "areas.' ': a name is one line of text"),
+        ("[passes]", "[[passes]]", "passes: must be a table"),
+        (
+            '"reader_nfcpy"\npath = "udp:127.0.0.1:54331"',
+            '"..os.path"',
+            "devices.reader-1.driver: no driver is called '..os.path'; installed: "
+            + ", ".join(registry.names()),
+        ),
+        (
+            'driver = "relay_modbus"',
+            'driver = "_modbus_bus"',
+            "devices.board-2.driver: no driver is called '_modbus_bus'; did you mean relay_modbus?",
+        ),
     ],
 )
 def test_one_error_is_one_sentence(demo: Write, old: str, new: str, sentence: str) -> None:
     assert problems(demo((old, new))) == [sentence]
+
+
+def test_a_wrong_word_in_a_list_hides_no_other_error(demo: Write) -> None:
+    lines = '[{ schedule = "offce", mode = "both" }, { schedule = "office", mode = "exitt" }]'
+    path = demo(("exit_readers = []", f"mode_schedule = {lines}"))
+    assert problems(path) == [
+        "lanes.lane-1.mode_schedule.1.mode: input should be 'entry', 'exit', 'both', 'free_exit' or 'closed' "
+        "(found 'exitt'); did you mean exit?",
+        "lanes.lane-1.mode_schedule.0.schedule: there is no schedule 'offce'; did you mean office?",
+    ]
+
+
+def test_a_socket_path_that_the_kernel_would_not_take_is_an_error(demo: Write) -> None:
+    (problem,) = problems(demo(('"run/gated.sock"', f'"/tmp/{"s" * 103}"')))
+    assert problem.startswith("site.control_socket: ") and "107 bytes" in problem
+    config.load(demo(('"run/gated.sock"', f'"/tmp/{"s" * 102}"')))
+
+
+def test_doubts_about_a_good_file_are_warnings(demo: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    path = demo(
+        ("rest = { 1 = false, 2 = false, 3", "rest = { 1 = false, 3"),
+        ('["reader-2", "camera-2"]', '["reader-2"]'),
+    )
+    assert main(["check", str(path)]) == 0
+    assert capsys.readouterr().out.splitlines()[:-1] == [
+        "warning: lanes.lane-1.relays.release_exit: devices.board-1.rest does not name channel 2: "
+        "when gated stops, it stays as it was last commanded",
+        "warning: devices.camera-2: no lane uses it",
+    ]
 
 
 def test_what_is_no_configuration_at_all(tmp_path: Path) -> None:

@@ -111,3 +111,29 @@ def test_garbage_is_answered_and_never_kills_the_server(tmp_path: Path, lines: l
             assert await jsonlines.request(path, "echo", value="alive") == "alive"
 
     asyncio.run(talk())
+
+
+@pytest.mark.parametrize("words", [b'{"n": 1', b"3\n", b"[" * 100_000 + b"\n", b"x" * (jsonlines.LIMIT + 2)])
+async def test_one_who_breaks_off_is_a_sentence_to_the_asker(tmp_path: Path, words: bytes) -> None:
+    """As a process that is killed while it writes, or somebody else altogether at that socket."""
+
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(words)
+        writer.close()
+
+    server = await asyncio.start_unix_server(babble, tmp_path / "s")
+    async with server:
+        with pytest.raises(GatedError):
+            await jsonlines.request(tmp_path / "s", "status")
+        with pytest.raises(GatedError):
+            async for _ in jsonlines.stream(tmp_path / "s", "watch"):
+                pass
+
+
+@pytest.mark.parametrize("where", ["directory", "file/s"])
+async def test_a_place_that_cannot_be_served_is_a_sentence(tmp_path: Path, where: str) -> None:
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(GatedError, match="cannot be served"):
+        async with jsonlines.serve(tmp_path / where, _handler):
+            pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -61,3 +62,25 @@ async def test_a_silent_release_is_waited_for_no_longer_than_stated(tmp_path: Pa
     link = ReleaseLink(tmp_path / "s", lambda event: None, lambda event: None)
     await asyncio.wait_for(link.known(0.01), 5)
     assert link.state is None
+
+
+async def test_a_release_that_is_killed_while_it_speaks_is_a_silence_and_not_our_end(tmp_path: Path) -> None:
+    told: list[EmergencyReported | EmergencyLinkLost] = []
+    lost = asyncio.Event()
+
+    async def cut_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(json.dumps(ALARM).encode() + b'\n{"phase": "al')
+        writer.close()
+
+    def lose(event: EmergencyLinkLost) -> None:
+        told.append(event)
+        lost.set()
+
+    async with await asyncio.start_unix_server(cut_off, tmp_path / "s"):
+        running = asyncio.create_task(ReleaseLink(tmp_path / "s", told.append, lose).run())
+        await asyncio.wait_for(lost.wait(), 5)
+        assert [type(event) for event in told] == [EmergencyReported, EmergencyLinkLost]
+        assert not running.done()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

@@ -52,7 +52,13 @@ def test_a_good_file_has_no_problems() -> None:
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [(b"a = = 1", "is not TOML"), (b"a = '\xff'", "is not UTF-8"), (None, "cannot be read")],
+    [
+        (b"a = = 1", "is not TOML"),
+        (b"a = '\xff'", "is not UTF-8"),
+        (b"a = " + b"9" * 5000, "without end"),
+        (b"a = " + b"[" * 5000, "without end"),
+        (None, "cannot be read"),
+    ],
 )
 def test_a_file_that_cannot_be_read_is_a_sentence(tmp_path: Path, content: bytes | None, says: str) -> None:
     path = tmp_path / "f.toml"
@@ -60,3 +66,9 @@ def test_a_file_that_cannot_be_read_is_a_sentence(tmp_path: Path, content: bytes
         path.write_bytes(content)
     with pytest.raises(ConfigError, match=says):
         read_toml(path)
+
+
+def test_a_byte_order_mark_is_no_error(tmp_path: Path) -> None:
+    path = tmp_path / "f.toml"
+    path.write_bytes(b"\xef\xbb\xbfa = 1\n")
+    assert read_toml(path) == {"a": 1}

@@ -62,11 +62,11 @@ def build() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """The command `gatectl`; returns its exit code."""
-    args = build().parse_args(argv)
-    if args.release_config is None:
-        beside = args.config.with_name("release.toml")
-        args.release_config = Path(os.environ.get("GATED_RELEASE_CONFIG", beside))
     try:
+        args = build().parse_args(argv)
+        if args.release_config is None:
+            beside = args.config.with_name("release.toml")
+            args.release_config = Path(os.environ.get("GATED_RELEASE_CONFIG", beside))
         return int(args.run(args))
     except GatedError as error:
         print(f"gatectl: {error}", file=sys.stderr)
@@ -74,5 +74,14 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 0
     except BrokenPipeError:  # the reader of our output left, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _output_to_nowhere()
         return 0
+    except OSError as error:
+        print(f"gatectl: {error}", file=sys.stderr)
+        _output_to_nowhere()
+        return 1
+
+
+def _output_to_nowhere() -> None:
+    """So that flushing what is left at exit does not fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

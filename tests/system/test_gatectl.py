@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -157,3 +158,29 @@ async def test_follow_shows_what_comes(site: Site) -> None:
                 break
     process.terminate()
     await process.wait()
+
+
+async def test_what_is_asked_in_the_wrong_shape_is_refused(site: Site) -> None:
+    await site.serving()
+    for area in (["main"], {"main": 1}, 3):
+        with pytest.raises(RequestRefused, match="there is no area"):
+            await site.ask("rollcall", area=area)
+
+
+async def test_no_word_of_a_command_reaches_a_terminal_as_a_control(site: Site) -> None:
+    await site.serving()
+    await site.ask("mode", lane="lane", mode="closed", by="guard\x1b[2J", why="a\nb\ud800")
+    record = await site.record("lane_mode")
+    assert (record["detail"]["by"], record["detail"]["why"]) == ("guard [2J", "a b?")
+
+
+async def test_an_output_that_takes_nothing_is_a_sentence(site: Site) -> None:
+    await site.serving()
+    with Path("/dev/full").open("wb") as full:
+        process = await asyncio.create_subprocess_exec(
+            BIN / "gatectl", "--config", site.config, "status", stdout=full, stderr=asyncio.subprocess.PIPE
+        )
+        async with asyncio.timeout(WITHIN_S):
+            _, err = await process.communicate()
+    assert process.returncode == 1
+    assert err.decode().splitlines() == ["gatectl: [Errno 28] No space left on device"]

@@ -8,7 +8,10 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from gated import jsonlines
+from gated.errors import RequestRefused
 from gated.release.state import CauseReport, LaneReport, ReleaseState
 from tests.system.site import GOOD_CARD, Site
 
@@ -92,3 +95,36 @@ async def test_a_board_that_returns_during_an_alarm_is_opened(site: Site) -> Non
         await site.record("emergency", lane="lane")
         site.board.mend()
         await site.coils(c1=True, c2=False)
+
+
+async def test_a_reload_never_closes_the_board_that_holds_a_lane_open(site: Site) -> None:
+    release = Release()
+    async with release.served:
+        await release.start(site)
+        await site.serving()
+        release.say(ALARM)
+        await site.coils(c1=True, c2=False, c3=True)
+        moved = len(site.board.board.history)
+        before = site.config.read_text()
+        site.edit(lambda text: text.replace("4 = false }", "4 = false }\nbaudrate = 19200"))
+        with pytest.raises(RequestRefused, match=r"devices\.board: cannot change while"):
+            await site.ask("reload", by="guard")
+        site.config.write_text(before)
+        site.edit(lambda text: text.replace("signal_s = 0.5", "signal_s = 0.6"))
+        assert (await site.ask("reload", by="guard"))["changes"] == ["plan and wiring replaced"]
+        assert (await site.ask("status"))["lanes"]["lane"]["state"] == "emergency"
+        assert not site.board.board.history[moved:]
+
+
+async def test_a_reload_while_the_release_is_silent_does_not_make_it_speak(site: Site) -> None:
+    release = Release(ALARM)
+    async with release.served:
+        await release.start(site)
+        await site.serving()
+        await site.record("emergency", lane="lane")
+    await site.record("emergency_link_lost")
+    site.edit(lambda text: text.replace("signal_s = 0.5", "signal_s = 0.6"))
+    await site.ask("reload", by="guard")
+    status = await site.ask("status")
+    assert status["lanes"]["lane"]["state"] == "emergency" and status["release"]["link"] == "down"
+    assert "emergency_link_back" not in [record["code"] for record in site.records()]
