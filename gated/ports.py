@@ -70,7 +70,8 @@ class RelayBoard(Protocol):
     async def switch(self, coils: Mapping[int, bool]) -> None:
         """Command coils: True energises. Returns when the command was handed to the device.
 
-        Commanded, not observed. Raises DriverFault when the device is lost or refuses.
+        Commanded, not observed. Raises DriverFault when the device is lost or refuses; a coil that the
+        board has not, or refuses, keeps no other coil from being commanded.
         """
         ...
 

@@ -195,6 +195,11 @@ def test_a_file_without_contacts_has_a_lane_without_beams(demo: Write) -> None:
         ),
         (
             'device = "board-1", channel = 4',
+            'device = "board-1", channel = 0',
+            "lanes.lane-1.relays.signal_deny: board-1 has 4 channels, so no channel 0",
+        ),
+        (
+            'device = "board-1", channel = 4',
             'device = "sensors-1", channel = 4',
             "lanes.lane-1.relays.signal_deny: device 'sensors-1' is a contact, but a relay is needed here",
         ),

@@ -45,9 +45,10 @@ class GpioRelayBoard:
 
     async def switch(self, coils: Mapping[int, bool]) -> None:
         """Command coils; the pins have changed when it returns."""
+        strange = [channel for channel in coils if channel not in self._settings.pins]
         for channel, energised in coils.items():
-            if channel not in self._settings.pins:
-                raise DriverFault(f"GPIO: channel {channel} has no pin")
+            if channel in strange:
+                continue
             with faults(f"switching pin {self._settings.pins[channel]}"):
                 if channel in self._relays:
                     self._relays[channel].value = energised
@@ -58,6 +59,8 @@ class GpioRelayBoard:
                         initial_value=energised,
                         pin_factory=self._factory,
                     )
+        if strange:
+            raise DriverFault(f"GPIO: channel {strange[0]} has no pin")
 
     async def observed(self) -> Mapping[int, bool]:
         """Read back the level of each pin commanded so far: that of the pin, not of the relay's contacts."""

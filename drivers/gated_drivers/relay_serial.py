@@ -55,9 +55,10 @@ class SerialRelayBoard:
 
     async def switch(self, coils: Mapping[int, bool]) -> None:
         """Command coils; returns when the kernel has the bytes. The board does not acknowledge."""
-        if strange := [c for c in coils if not 1 <= c <= self._settings.channels]:
-            raise DriverFault(f"{self._settings.port}: the board has no channel {strange[0]}")
-        frames = b"".join(self._encode(channel, on) for channel, on in coils.items())
+        strange = [c for c in coils if not 1 <= c <= self._settings.channels]
+        frames = b"".join(
+            self._encode(channel, on) for channel, on in coils.items() if channel not in strange
+        )
         try:
             written = os.write(self._fd, frames)
         except BlockingIOError:
@@ -66,6 +67,8 @@ class SerialRelayBoard:
             raise self._lost() from error
         if written < len(frames):
             raise DriverFault(f"{self._settings.port}: the line takes no more bytes; the adapter is stuck")
+        if strange:
+            raise DriverFault(f"{self._settings.port}: the board has no channel {strange[0]}")
 
     async def observed(self) -> Mapping[int, bool]:
         """Nothing, as the board cannot tell; raises DriverFault when the line hung up."""

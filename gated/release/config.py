@@ -214,9 +214,11 @@ def _line(draft: _Draft, known: set[str], at: str, line: Line, kind: Kind) -> No
 
 
 def _channels(settings: Settings) -> set[int] | None:
-    """The channels a device is configured for, where its settings list them."""
+    """The channels a device is configured for, where its settings list them, or count them from 1."""
     for name in ("channels", "pins"):
         listed = getattr(settings, name, None)
+        if isinstance(listed, int):
+            return set(range(1, listed + 1))
         if isinstance(listed, list | tuple | dict | set | frozenset):
             return {int(channel) for channel in listed}
     return None

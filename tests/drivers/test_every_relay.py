@@ -79,6 +79,18 @@ async def test_a_fault_moves_nothing(name: str, tmp_path: Path) -> None:
             assert rig.board.coils == {1: True}
 
 
+async def test_a_coil_the_board_has_not_holds_up_no_other(name: str, tmp_path: Path) -> None:
+    """A slip in one output of the emergency release must not keep the other gates shut."""
+    bench = Bench(name, tmp_path, rest={})
+    async with asyncio.timeout(DEADLINE_S), bench.rig() as rig, bench.open() as port:
+        with pytest.raises(DriverFault):
+            await port.switch({1: True, 200: True, 3: True})
+        await until(lambda: rig.board.coils == {1: True, 3: True})
+        with pytest.raises(DriverFault):
+            await port.switch({70000: False, 1: False})
+        await until(lambda: rig.board.coils == {1: False, 3: True})
+
+
 async def test_what_is_observed_is_what_was_commanded(name: str, tmp_path: Path) -> None:
     bench = Bench(name, tmp_path, rest={})
     async with asyncio.timeout(DEADLINE_S), bench.rig(), bench.open() as port:

@@ -68,13 +68,14 @@ def test_the_board_understands_any_split_after_any_noise(
     asyncio.run(run())
 
 
-async def test_a_channel_the_board_has_not_is_a_fault_and_writes_nothing(tmp_path: Path) -> None:
+async def test_a_channel_the_board_has_not_is_a_fault_and_gets_no_frame(tmp_path: Path) -> None:
     wire = board_settings(tmp_path)
     async with rigs.open_rig(wire) as rig, relay_serial.open_board(wire) as board:
         with pytest.raises(DriverFault, match="no channel 5"):
             await board.switch({1: True, 5: True})
         await board.switch({2: True})
-        await until(lambda: rig.board.coils == {2: True})
+        await until(lambda: rig.board.coils == {1: True, 2: True})
+        assert rig.board.writes == 2
 
 
 async def test_the_line_belongs_to_one_program(tmp_path: Path) -> None:

@@ -84,6 +84,22 @@ def test_a_mistake_is_named(tmp_path: Path, old: str, new: str, text: str) -> No
     assert any(text in problem for problem in problems(tmp_path, {old: new}))
 
 
+@pytest.mark.parametrize("channel", [0, 3])
+def test_a_coil_that_a_counted_board_has_not_is_named(tmp_path: Path, channel: int) -> None:
+    """Counted boards count from 1."""
+    changes = {
+        'driver = "relay_modbus"\nport = "wires/release-bus"\nunit = 1\nrest = { 0 = false, 1 = false }': (
+            'driver = "relay_serial"\nport = "wires/release-board"\nchannels = 2'
+        ),
+        '"release-relays"\nchannel = 1': f'"release-relays"\nchannel = {channel}',
+        '"release-relays"\nchannel = 0\nenergised = "may_shut"\nopen_feedback = { device = "release-inputs", '
+        "channel = 4": '"release-relays"\nchannel = 2\nenergised = "may_shut"\n'
+        'open_feedback = { device = "release-inputs", channel = 4',
+    }
+    (found,) = problems(tmp_path, changes)
+    assert found.startswith("outputs.lane-2.channel: release-relays is not configured for channel")
+
+
 def test_a_lane_may_have_several_outputs(tmp_path: Path) -> None:
     path = tmp_path / "release.toml"
     text = DEMO.read_text(encoding="utf-8")
