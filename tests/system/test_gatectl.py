@@ -131,10 +131,10 @@ async def test_a_denied_card_is_refused_at_once(site: Site) -> None:
 
 async def test_a_new_list_is_in_force_at_once(site: Site) -> None:
     await site.serving()
-    (site.path / "list.csv").write_text("technology,identifier,zones\n")
+    (site.path / "list.csv").write_text("technology,identifier,zones\nfelica,012E4CAAAAAAAAAA,*\n")
     ran = await gatectl(site, "allowlist", "load", str(site.path / "list.csv"))
     assert ran.code == 0, ran.err
-    assert (await site.record("allowlist_swapped"))["detail"]["rows"] == "0"
+    assert (await site.record("allowlist_swapped"))["detail"]["rows"] == "1"
     site.reader.present(GOOD_CARD)
     await site.record("denied_unknown_credential")
 
