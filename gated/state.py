@@ -89,7 +89,7 @@ def open_state(config: Config, clock: Clock) -> Iterator[State]:
     with ExitStack() as files:
         journal = files.enter_context(closing(Journal(where / "journal", clock=lambda: clock.now().utc)))
         key = SiteKey.load_or_create(where / "site.key")
-        # Passes, exits and the guard's assist do not depend on the list: a damaged one is a fault, not the end.
+        # Passes, exits and the guard's assist work without the list: a damaged one is a fault, not the end.
         cache = Cache(where / "allowlist.db", key, or_empty=True)
         passes = files.enter_context(closing(Store(where / "passes.db")))
         verifier = Verifier(where / "pass-keys")
