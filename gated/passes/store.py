@@ -206,7 +206,8 @@ class Store:
             lambda database: [
                 Registered(*row)
                 for row in database.execute(
-                    "SELECT * FROM pass WHERE hex(id) LIKE ?1 OR hex(grp) LIKE ?1 ORDER BY grp, i", (pattern,)
+                    "SELECT * FROM pass WHERE hex(id) LIKE ? OR hex(grp) LIKE ? ORDER BY grp, i",
+                    (pattern, pattern),
                 )
             ]
         )

@@ -20,7 +20,7 @@ from gated.journald import Log
 from gated.ports import ContactBoard, Driver, RelayBoard
 from gated.release import latch, records
 from gated.release.aside import Aside
-from gated.release.config import ReleaseConfig, Wire
+from gated.release.config import Line, ReleaseConfig, Wire
 from gated.release.disk import TRAIL, Disk
 from gated.release.machine import Machine
 from gated.release.outputs import OutputBoard
@@ -71,6 +71,7 @@ class Release:
         self._release_kept: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._tried_at: dict[str, float] = {}
+        self._sensed: dict[Line, bool | None] = {}  # what each sensor of a lane said last
         self.boards: dict[str, OutputBoard] = {}
         self.outputs: dict[str, Device[RelayBoard]] = {}
         self.inputs: dict[str, Device[ContactBoard]] = {}
@@ -208,19 +209,25 @@ class Release:
             async for contact in port.contacts():
                 wire = wires.get(contact.channel)
                 if wire is not None:
-                    self._wire_seen(wire, contact.closed)
+                    self._wire_seen((name, contact.channel), wire, contact.closed)
                     await asyncio.sleep(0)  # the output boards go before the next reading
 
         return use
 
-    def _wire_seen(self, wire: Wire, closed: bool | None) -> None:
+    def _wire_seen(self, line: Line, wire: Wire, closed: bool | None) -> None:
         means = None if closed is None else closed is wire.closed_means
         if wire.kind == "input":
             self.feed(InputSeen(wire.name, means))
-        elif wire.kind == "open":
-            self.feed(FeedbackSeen(wire.name, means))
-        else:
-            self.feed(ClearSeen(wire.name, means))
+            return
+        self._sensed[line] = means
+        event = FeedbackSeen if wire.kind == "open" else ClearSeen
+        self.feed(event(wire.name, self._together(wire)))
+
+    def _together(self, wire: Wire) -> bool | None:
+        """What the lane's sensors of one kind say: a lane of two flaps is open, or clear, when both are."""
+        alike = [at for at, w in self.config.wires.items() if (w.kind, w.name) == (wire.kind, wire.name)]
+        said = [self._sensed.get(at) for at in alike]
+        return False if False in said else None if None in said else True
 
     def board_changed(self, board: OutputBoard) -> None:
         """A board was written, lost, or found otherwise than commanded."""
@@ -238,9 +245,9 @@ class Release:
 
     def _device_report(self, name: str, fault: DriverFault | None) -> None:
         if fault is not None and name in self.inputs:
-            for (device, _), wire in self.config.wires.items():
-                if device == name:
-                    self._wire_seen(wire, None)
+            for line, wire in self.config.wires.items():
+                if line[0] == name:
+                    self._wire_seen(line, wire, None)
         self._fault(name, None if fault is None else f"device {name}: {fault}")
 
     def _store_report(self, what: str, sentence: str | None) -> None:

@@ -236,3 +236,20 @@ def test_a_latch_that_cannot_be_read_opens_all_and_needs_a_reset() -> None:
     assert next(iter(story.machine.latched)) == Source(LATCH_FILE, Cause.FAULT)
     story(ResetRequested("mori", "file system repaired"))
     assert moves(story.wait(20)) == ["Secure north", "Secure south"]
+
+
+def test_an_input_that_says_again_and_again_that_it_cannot_be_read_is_a_fault_in_time() -> None:
+    story = Story().started()
+    said: list[str] = []
+    for _ in range(4):
+        said += codes(story(InputSeen("loop", None))) + codes(story.wait(0.4))
+    assert said == ["input_fault"]
+    assert story.machine.open_lanes == {"north"}
+
+
+def test_a_new_alarm_keeps_the_lanes_of_a_latch_made_under_another_configuration() -> None:
+    story = Story()
+    source = Source("quake", Cause.EARTHQUAKE)
+    story(LatchRestored(((source, Latched("2026-11-23", frozenset({"north"}))),)))
+    story(InputSeen("quake", True))
+    assert story.machine.latched[source].lanes == {"north", "south"}

@@ -7,6 +7,9 @@ import resource
 import signal
 from pathlib import Path
 
+import pytest
+
+from gated.errors import RequestRefused
 from gated.release import latch
 from tests.release.harness import BUTTON, CONFIG, FIRE, HELD, OPEN, end, site
 
@@ -131,6 +134,8 @@ async def test_an_alarm_that_a_full_disk_refused_outlives_the_process(tmp_path: 
         assert {lane.commanded for lane in state.lanes.values()} == {"open"}
         assert not any(c.energised for c in here.rig.board.history[seen:])
         await here.coils(OPEN)
+        with pytest.raises(RequestRefused):  # the answer waits for all records before it
+            await here.reset(by="nobody")
         (record,) = [r for r in here.trail if r["code"] == "latch_unreadable"]
         assert "the disk refused to keep an alarm" in record["text"]
 
@@ -166,3 +171,36 @@ async def test_while_it_cannot_be_reached_the_latch_is_kept_in_order(tmp_path: P
         await here.armed()
         assert (await here.state(lambda s: True)).phase == "normal"
         assert [c.energised for c in here.rig.board.history[seen:]] == [True, True]
+
+
+async def test_a_lane_of_two_flaps_is_open_or_clear_when_both_are(tmp_path: Path) -> None:
+    config = CONFIG.replace("channels = [0, 1, 2]", "channels = [0, 1, 2, 4, 5, 6, 7]").replace(
+        "[outputs.lane-2]\n", '[outputs.other-flap]\nlane = "lane-1"\n'
+    )
+    for channel, sensors in ((0, (4, 6)), (1, (5, 7))):
+        old = f'channel = {channel}\nenergised = "may_shut"\n'
+        assert old in config
+        config = config.replace(
+            old,
+            f'{old}open_feedback = {{ device = "inputs", channel = {sensors[0]}, closed = "open" }}\n'
+            f'lane_clear = {{ device = "inputs", channel = {sensors[1]}, closed = "clear" }}\n',
+        )
+    async with site(tmp_path, config) as here:
+        inputs = here.rig.board.inputs
+        inputs[7] = True  # the last to be read says clear; somebody stands at the other flap
+        await here.armed()
+        await here.coils(HELD)
+        here.pulse(FIRE, 0.1)
+        await here.coils(OPEN)
+        inputs[5] = True  # one flap opened, the other did not
+        state = await here.state(lambda s: s.lanes["lane-1"].open_by_hand)
+        assert state.lanes["lane-1"].observed == "shut"
+        inputs[4] = True
+        await here.state(
+            lambda s: s.lanes["lane-1"].observed == "open" and not s.lanes["lane-1"].open_by_hand
+        )
+        await here.state(lambda s: s.inputs["panel"].state == "clear")
+        await here.reset()
+        await here.state(lambda s: any("lane-1 is not seen to be clear" in fault for fault in s.faults))
+        inputs[6] = True
+        await here.coils(HELD)
