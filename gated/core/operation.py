@@ -136,7 +136,11 @@ def _planned_mode(lane: Lane, m: Moment) -> LaneMode | None:
 
 
 def plan_changed(site: Site, event: PlanChanged, m: Moment) -> None:
-    """Apply a new plan: lanes that stay keep their state, and a new lane moves no relay."""
+    """Apply a new plan: lanes that stay keep their state, and a new lane moves no relay.
+
+    A lane that leaves the plan in an emergency is left open. `left_open` remembers it, and whether our own
+    relays had released it, until it is in the plan again: then it is held open again, or secured.
+    """
     plan = event.plan
     site.plan = m.plan = plan
     for name in [name for name in site.turnstiles if name not in plan.lanes]:
@@ -150,9 +154,11 @@ def plan_changed(site: Site, event: PlanChanged, m: Moment) -> None:
         _mind_devices(site, lane, m)
         if turnstile is None and name in site.open_lanes:
             lane.emergency(True, site.causes, name not in site.unconfirmed, m)
+            if site.left_open.get(name) and not lane.opened:
+                perform(LaneAction.OPEN, lane, m)
         elif turnstile is None and name in site.left_open:
             perform(LaneAction.SECURE_AGAIN, lane, m)
-        site.left_open.discard(name)
+        site.left_open.pop(name, None)
     follow_schedules(site, m)
 
 
@@ -160,7 +166,7 @@ def _drop(site: Site, lane: Turnstile, m: Moment) -> None:
     """A lane that is held open stays open; a grant under way ends, since nobody would secure it later."""
     m.audit("lane_removed", lane=lane.plan.id, state=lane.state.value)
     if lane.state is LaneState.EMERGENCY:
-        site.left_open.add(lane.plan.id)
+        site.left_open[lane.plan.id] = lane.released
     else:
         perform(LaneAction.CANCEL, lane, m)
         perform(LaneAction.SECURE, lane, m)

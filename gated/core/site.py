@@ -36,7 +36,7 @@ class Site:
     open_lanes: frozenset[str] = field(init=False, default=frozenset())  # by the emergency release
     unconfirmed: frozenset[str] = field(init=False, default=frozenset())  # of those, not seen to open
     causes: tuple[str, ...] = field(init=False, default=())
-    left_open: set[str] = field(init=False, default_factory=set)  # lanes that left the plan in an emergency
+    left_open: dict[str, bool] = field(init=False, default_factory=dict)  # see operation.plan_changed
     link_lost: bool = field(init=False, default=False)  # to the emergency release
     modes_due: float = field(init=False, default=inf)
 

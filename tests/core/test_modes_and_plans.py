@@ -8,7 +8,7 @@ from datetime import UTC, datetime, time
 import pytest
 
 from gated.core.effects import Record, ReleaseLane, SecureLane
-from gated.core.events import DeviceFaulted, PlanChanged
+from gated.core.events import DeviceFaulted, DeviceRestored, PlanChanged
 from gated.core.lane import LaneState
 from gated.core.model import Direction, Lane, LaneMode, Schedule
 from gated.core.reasons import Reason
@@ -141,6 +141,17 @@ def test_a_lane_removed_in_an_emergency_stays_open_and_so_it_returns() -> None:
     effects = bench.do(PlanChanged(plan()))
     assert relays(effects) == [OPEN]
     assert bench.state() is LaneState.EMERGENCY
+
+
+def test_a_lane_that_we_left_open_is_held_open_by_us_when_it_returns_seen_open() -> None:
+    bench = Bench()
+    bench.emergency("lane-1", unseen=("lane-1",))
+    bench.do(PlanChanged(without_lane(plan(), "lane-1")))
+    bench.emergency("lane-1")  # seen open by now, through our relays
+    assert relays(bench.do(PlanChanged(plan()))) == [OPEN]
+    bench.do(DeviceFaulted("board-1", "cable"))
+    assert relays(bench.do(DeviceRestored("board-1"))) == [OPEN]
+    assert relays(bench.emergency()) == [SECURE]
 
 
 def test_a_lane_removed_in_an_emergency_is_secured_if_it_returns_after_it() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 
 from hypothesis import settings
@@ -168,8 +169,9 @@ class AnySite(RuleBasedStateMachine):
     def emergency(self, lanes: set[str], unseen: set[str], later: float) -> None:
         self._expire(later)
         self.open = frozenset(lanes)
-        self.unseen = (self.unseen | unseen) & self.open
+        self.unseen &= self.open
         self.do(EmergencyReported(self.open, ("fire",) if lanes else (), self.open & unseen))
+        self._look(unseen)
 
     @rule()
     def link_lost(self) -> None:
@@ -188,6 +190,11 @@ class AnySite(RuleBasedStateMachine):
         self._expire(later)
         assert isinstance(the_plan, type(BASE))
         self.do(PlanChanged(the_plan))
+        self._look(self.site.unconfirmed)
+
+    def _look(self, unseen: AbstractSet[str]) -> None:
+        """A lane that is not in the plan is not looked at; one that leaves it stays as it was left."""
+        self.unseen |= unseen & self.open & self.site.lanes.keys()
 
     @rule(event=st.sampled_from(ILLEGAL), later=elapsed)
     def illegal(self, event: Event, later: float) -> None:
