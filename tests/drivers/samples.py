@@ -27,7 +27,7 @@ class Sample:
     cards: tuple[bytes, bytes] = (b"", b"")  # readers: two credentials, and how to hold them up
     present: Callable[[Any, bytes], object] = lambda rig, card: rig.present(card)
     remove: Callable[[Any], object] = lambda rig: rig.remove() if hasattr(rig, "remove") else None
-    looks: Callable[[Any], int] | None = None  # how often the reader looked so far; None: it never asks
+    looks: Callable[[Any, Any], int] | None = None  # by rig and port; None: it never asks
 
 
 def port_number() -> int:
@@ -40,14 +40,14 @@ SAMPLES = {
     "reader_nfcpy": Sample(
         lambda folder: {"path": f"udp:127.0.0.1:{port_number()}"},
         cards=(bytes.fromhex("0123456789abcdef"), bytes.fromhex("fedcba9876543210")),
-        looks=lambda rig: int(rig.polls),
+        looks=lambda rig, port: int(rig.polls),
     ),
     "reader_qr_camera": Sample(
         lambda folder: {"source": f"http://127.0.0.1:{port_number()}/stream"},
         cards=(b"A PASS OF SOMEBODY", b"A PASS OF SOMEBODY ELSE"),
         present=lambda rig, code: rig.show(code),
         remove=lambda rig: rig.clear(),
-        looks=lambda rig: int(rig.frames_sent),
+        looks=lambda rig, port: int(port.frames),
     ),
     "relay_serial": Sample(
         lambda folder: {"port": str(folder / "wire"), "channels": 4, "rest": {1: False, 2: True}},
@@ -95,7 +95,7 @@ class Bench:
         """Until something went over the wire."""
         if self.driver.kind is Kind.READER:
             if self.sample.looks is not None:
-                await self.looked(rig, 1)
+                await self.looked(rig, port, 1)
                 return
             async with listening(port.presentations()) as seen:
                 self.sample.present(rig, self.sample.cards[0])
@@ -108,11 +108,11 @@ class Bench:
             await port.switch({1: True})
             await until(lambda: rig.board.writes > commanded)
 
-    async def looked(self, rig: Any, times: int) -> None:
+    async def looked(self, rig: Any, port: Any, times: int) -> None:
         """Until the reader looked for a card so many times more, if it is one that looks."""
         if (looks := self.sample.looks) is not None:
-            before = looks(rig)
-            await until(lambda: looks(rig) >= before + times)
+            before = looks(rig, port)
+            await until(lambda: looks(rig, port) >= before + times)
 
 
 async def until(happened: Callable[[], bool]) -> None:

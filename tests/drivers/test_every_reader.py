@@ -27,7 +27,7 @@ async def test_one_presentation_is_one_credential(name: str, tmp_path: Path) -> 
         asked = time.monotonic()
         sample.present(rig, card)
         await until(lambda: len(seen) == 1)
-        await bench.looked(rig, 10)  # it is held
+        await bench.looked(rig, port, 10)  # it is held
         sample.present(rig, other)
         await until(lambda: len(seen) > 1)
         assert [p.payload for p in seen] == [card, other]
@@ -51,7 +51,7 @@ async def test_a_card_that_was_away_counts_again(name: str, tmp_path: Path) -> N
         await until(lambda: len(seen) == 1)
         sample.remove(rig)
         gone = time.monotonic()
-        await bench.looked(rig, 1)
+        await bench.looked(rig, port, 10)  # a camera's next frames may still show it
         await until(lambda: time.monotonic() > gone + 2 * absent_s)
         sample.present(rig, card)
         await until(lambda: len(seen) == 2)
@@ -63,7 +63,7 @@ async def test_nobody_listening_loses_nothing(name: str, tmp_path: Path) -> None
     sample, card = bench.sample, bench.sample.cards[0]
     async with asyncio.timeout(DEADLINE_S), bench.rig() as rig, bench.open() as port:
         sample.present(rig, card)
-        await bench.looked(rig, 3)
+        await bench.looked(rig, port, 3)
         async with listening(port.presentations()) as seen:
             await until(lambda: len(seen) == 1)
 
