@@ -23,9 +23,6 @@ from gated.errors import StoreError
 from gated.journal.segments import encode_line, recover, segment_path
 
 RETRY_S = 0.5
-GROUP_S = 0.002
-"""A flush waits so long for more records, and for the relay that the first one explains."""
-
 QUEUE_LIMIT = 10_000  # records kept in memory while the disk refuses, about 3 MB
 
 
@@ -136,7 +133,7 @@ class Journal:
                 await asyncio.sleep(RETRY_S)
             else:
                 await self._dirty.wait()
-                await asyncio.sleep(GROUP_S)
+                await asyncio.sleep(0)  # the relay of what was just decided goes first
             self._dirty.clear()
             self._retry()
             if self._written > self._durable:
