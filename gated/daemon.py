@@ -104,7 +104,7 @@ async def serve(config: Config) -> None:
         control = Control(runtime, report, reloader)
         await parts.enter_async_context(jsonlines.serve(config.control_socket, control.answer))
         devices.start(config.devices.values())
-        parts.push_async_callback(devices.stop)
+        parts.push_async_callback(lambda: devices.stop(untouched=runtime.holding_open))
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.hangup)
 
         gc.collect()

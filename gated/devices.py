@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -50,9 +51,13 @@ class Devices:
             task = asyncio.create_task(device.run(), name=f"device {config.name}")
             self._running[config.name] = _Running(config, device, task, datetime.now(UTC))
 
-    async def stop(self, names: Collection[str] | None = None) -> list[str]:
-        """Close these devices (all by default), each leaving its stated rest; return those that would not."""
+    async def stop(self, names: Collection[str] | None = None, untouched: Collection[str] = ()) -> list[str]:
+        """Close these devices (all by default), each leaving its stated rest; return those that would not.
+
+        Those `untouched` are closed as after a fault, which commands nothing: they hold a lane open.
+        """
         chosen = [self._running[n] for n in (self._running if names is None else names) if n in self._running]
+        await asyncio.gather(*(self._let_go(r.device) for r in chosen if r.config.name in untouched))
         for running in chosen:
             running.task.cancel()
         stuck: list[str] = []
@@ -64,6 +69,13 @@ class Devices:
         for running in chosen:
             self._running.pop(running.config.name, None)
         return stuck
+
+    @staticmethod
+    async def _let_go(device: Device[Any]) -> None:
+        device.lost(DriverFault(f"{device.name}: left as it is, it holds a lane open"))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S):
+                await device.closed.wait()
 
     def outdated(self, configs: Mapping[str, DeviceConfig]) -> tuple[list[str], list[DeviceConfig]]:
         """Names to stop and devices to start, so that what runs is `configs`; equal ones are left alone."""

@@ -158,6 +158,12 @@ class Runtime:
         self._settle()
 
     @property
+    def holding_open(self) -> frozenset[str]:
+        """Devices whose coils hold a lane open in an emergency, as its second path."""
+        held = [lane for lane in self._held_open if self._released.get(lane) and lane in self.wiring.lanes]
+        return frozenset(c.device for lane in held for c in self.wiring.lanes[lane].release.values())
+
+    @property
     def _held_open(self) -> frozenset[str]:
         return self._emergency.open_lanes if self._emergency else frozenset()
 

@@ -36,6 +36,8 @@ class Device(Generic[P]):
         self.name = name
         self.port: P | None = None
         self.fault: DriverFault | None = DriverFault(f"{name}: not opened yet")
+        self.closed = asyncio.Event()
+        self.closed.set()
         self.opened = 0  # how often it was opened, for status
         self._driver = driver
         self._settings = settings
@@ -56,6 +58,7 @@ class Device(Generic[P]):
                 async with self._driver.open(self._settings) as port:
                     self._lost = asyncio.get_running_loop().create_future()
                     self.port = port
+                    self.closed.clear()
                     self.opened += 1
                     self._tell(None)
                     backoff = FIRST_BACKOFF_S
@@ -72,6 +75,7 @@ class Device(Generic[P]):
             finally:
                 self.port = None
                 self._lost = None
+                self.closed.set()
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, MAX_BACKOFF_S)
 

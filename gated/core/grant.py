@@ -39,6 +39,7 @@ class Grant:
     far: bool = False
     unseen: bool = False  # came to the far beam from between the beams
     followed: bool = False  # the person now in the first beam has been reported
+    doubtful: bool = False  # a free exit whose step back may have been an intruder walking in
 
     def step_into_first(self) -> Inputs:
         """The first beam was interrupted."""

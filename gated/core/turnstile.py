@@ -17,6 +17,7 @@ from gated.core.model import Direction, Lane, LaneContact, LaneMode, Signal
 from gated.core.moment import Moment
 from gated.core.reasons import Reason
 
+_PASSED = {LaneInput.PASSED, LaneInput.PASSED_AHEAD}
 _CLOCKED = (LaneState.PASSING, LaneState.FORCED)  # from here the held time runs
 _BLOCKED = (LaneState.FORCED, LaneState.HELD, LaneState.OBSTRUCTED)
 
@@ -187,6 +188,8 @@ class Turnstile:
             self.apply(LaneInput.GRACE_OVER, m)
         elif state is LaneState.RELEASED:
             self.apply(LaneInput.PASSAGE_TIME_OVER if self.plan.has_beams else LaneInput.PASSED, m)
+            if grant is not None and grant.doubtful:  # nobody left: whoever it was went in
+                self.apply(LaneInput.FOLLOWED, m)
             self.settle(m)
         elif state in _CLOCKED:
             self.apply(LaneInput.HELD_TIME_OVER, m)
@@ -224,9 +227,14 @@ class Turnstile:
             if self._suspects(OPPOSITE[grant.direction], m):
                 # It looks like a step back, but may be the unseen person of an earlier grant walking out.
                 self.suspects.clear()
-                inputs = (LaneInput.FOLLOWED, *inputs)
+                if grant.reason is Reason.GRANTED_FREE_EXIT:
+                    grant.doubtful = True  # or the next one who leaves, between the beams: the end will tell
+                else:
+                    inputs = (LaneInput.FOLLOWED, *inputs)
             if far_before:
                 self.suspect_intruder(grant, m)
+        elif grant.doubtful and grant.steps_in > 1 and _PASSED & set(inputs):
+            inputs = (LaneInput.FOLLOWED, *(i for i in inputs if i is not LaneInput.FOLLOWED))
         self._apply_all(inputs, m)
         self.advance(m)
 

@@ -44,6 +44,27 @@ def test_free_exit_waits_while_somebody_enters() -> None:
     assert relays(effects) == [SECURE, RELEASE_OUT]
 
 
+def test_people_leave_one_after_the_other_without_an_alarm() -> None:
+    bench = Bench(plan(lane={"mode": LaneMode.FREE_EXIT}))
+    for _ in range(4):  # each disappears between the beams for a moment
+        assert records(bench.beams("X+ X- F+ F-")) == ["granted_free_exit", "completed"]
+        bench.wait(4)
+
+
+def test_an_intruder_who_slips_in_behind_a_leaver_is_noticed() -> None:
+    bench = Bench(plan(lane={"mode": LaneMode.FREE_EXIT}))
+    bench.beams("X+ X- F+ F-")
+    assert records(bench.beams("X+ X-")) == ["granted_free_exit"]  # out of the lane, into the building
+    assert records(bench.wait(5)) == ["cancelled", "tailgate", "cleared"]
+
+
+def test_an_intruder_is_noticed_though_somebody_leaves_on_the_same_release() -> None:
+    bench = Bench(plan(lane={"mode": LaneMode.FREE_EXIT}))
+    bench.beams("X+ X- F+ F-")
+    bench.beams("X+ X-")
+    assert records(bench.beams("X+ X- F+ F-")) == ["tailgate", "completed"]
+
+
 def test_entry_beam_is_no_free_exit() -> None:
     bench = Bench(plan(lane={"mode": LaneMode.FREE_EXIT}))
     assert records(bench.beams("F+ X+ F- X-")) == ["forced", "cleared"]

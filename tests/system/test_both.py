@@ -151,7 +151,10 @@ async def test_a_lane_seen_open_is_left_to_the_release_and_one_not_seen_open_is_
         await seen(site, lambda lane: lane.open_by_hand)
         await site.record("not_seen_open", lane="lane")
         await site.coils(c1=True, c2=False)  # lane's exit is wired the other way round
+        moved = len(site.board.board.history)
         assert await site.stop() == 0
+        # stopping leaves other coils at rest, but not those that hold a lane open
+        assert not [c for c in site.board.board.history[moved:] if c.channel in (1, 2)]
 
 
 async def seen(site: Site, wanted: Callable[[client.LaneReport], bool]) -> None:
