@@ -119,7 +119,9 @@ class Acts:
 
     def _do_walk(self, request: dict[str, Any]) -> None:
         how = {key: bool(request.get(key)) for key in ("approach", "force", "back_out")}
-        self._walkers(request, Person(request.get("way", "entry"), **how))
+        way = request.get("way", "entry")
+        how["approach"] |= way == "exit" and self._building.lane(request["lane"]).wires.free_exit
+        self._walkers(request, Person(way, **how))
 
     def _do_tailgate(self, request: dict[str, Any]) -> None:
         way = request.get("way", "entry")

@@ -8,7 +8,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from gated import config
-from gated.core.model import Direction
+from gated.core.model import Direction, LaneMode
 from gated.errors import RequestRefused
 from gated.ports import Settings
 from gated.release import config as release_config
@@ -27,6 +27,7 @@ class LaneWires:
     inputs: Mapping[str, Input]  # beam_entry, beam_exit, flap_open
     may_shut: Coil | None  # the emergency coil
     open_feedback: Input | None
+    free_exit: bool = False  # leaving asks for no card: people walk up to the lane
 
     def all_coils(self) -> dict[str, Coil]:
         """Every coil of the lane by role, the emergency coil as may_shut."""
@@ -94,6 +95,7 @@ def read(site: Path) -> Wiring:
             inputs={contact.value: wire for contact, wire in wires.contacts.items()},
             may_shut=may_shut.get(name),
             open_feedback=feedback.get(name),
+            free_exit=ours.plan.lanes[name].mode is LaneMode.FREE_EXIT,
         )
         for name, wires in ours.lanes.items()
     )
