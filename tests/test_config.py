@@ -97,7 +97,7 @@ def test_check_prints_them_all_and_fails(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_check_of_a_good_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(DEMO)]) == 0
-    assert capsys.readouterr().out == f"{DEMO}: ok: site demo: 2 lanes, 2 areas, 2 schedules, 7 devices\n"
+    assert capsys.readouterr().out == f"{DEMO}: ok: site demo: 2 lanes, 2 areas, 2 schedules, 8 devices\n"
 
 
 def test_the_demo_as_a_plan() -> None:
@@ -241,7 +241,7 @@ def test_one_error_is_one_sentence(demo: Write, old: str, new: str, sentence: st
 
 def test_a_wrong_word_in_a_list_hides_no_other_error(demo: Write) -> None:
     lines = '[{ schedule = "offce", mode = "both" }, { schedule = "office", mode = "exitt" }]'
-    path = demo(("exit_readers = []", f"mode_schedule = {lines}"))
+    path = demo(('exit_readers = ["reader-1-out"]', f"mode_schedule = {lines}"))
     assert problems(path) == [
         "lanes.lane-1.mode_schedule.1.mode: input should be 'entry', 'exit', 'both', 'free_exit' or 'closed' "
         "(found 'exitt'); did you mean exit?",

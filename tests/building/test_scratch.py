@@ -45,7 +45,7 @@ def test_the_night_is_never_now_whenever_the_demo_runs(
 def test_the_ports_are_free_and_all_different(site: Path) -> None:
     text = (site / "gated.toml").read_text()
     ports = re.findall(r"(?:127\.0\.0\.1):(\d+)", text)
-    assert len(ports) == 4 == len(set(ports))
+    assert len(ports) == 5 == len(set(ports))
     original = (scratch.template() / "gated.toml").read_text()
     assert not set(ports) & set(re.findall(r":(543\d\d)", original))
     assert tomllib.loads(text)["lanes"] == tomllib.loads(original)["lanes"]
