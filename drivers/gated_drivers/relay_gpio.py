@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 
 from gated.ports import Driver, DriverFault, Kind, Settings
 from gated_drivers._gpio import faults, find_pins
+from gated_drivers._rest import at_rest
 
 
 class GpioRelaySettings(Settings):
@@ -79,16 +80,10 @@ class GpioRelayBoard:
 async def open_board(settings: GpioRelaySettings) -> AsyncIterator[GpioRelayBoard]:
     """Find the pins and touch none. Fails at once where there is no GPIO chip or no such pin."""
     board = GpioRelayBoard(find_pins(settings.pins.values()), settings)
-    faulted = False
     try:
-        yield board
-    except DriverFault:
-        faulted = True
-        raise
+        async with at_rest(board, settings.rest):
+            yield board
     finally:
-        if not faulted:
-            with suppress(DriverFault):  # it is being closed: nobody is left to tell
-                await board.switch(settings.rest)
         board.release()
 
 

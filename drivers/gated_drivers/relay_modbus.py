@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Annotated
 
 from pydantic import Field
@@ -13,6 +13,7 @@ from pymodbus.pdu.bit_message import ReadCoilsRequest, WriteMultipleCoilsRequest
 
 from gated.ports import Driver, DriverFault, Kind, Settings
 from gated_drivers._modbus_bus import Bus, bus
+from gated_drivers._rest import at_rest
 
 Address = Annotated[int, Field(ge=0, le=65535)]
 MOST = 2000  # coils one request may read (Application Protocol 1.1b3, 6.1)
@@ -91,16 +92,8 @@ async def open_board(settings: ModbusRelaySettings) -> AsyncIterator[ModbusRelay
     async with bus(settings.port, settings.baudrate) as line:
         board = ModbusRelayBoard(line, settings)
         await board.observed()
-        faulted = False
-        try:
+        async with at_rest(board, settings.rest):
             yield board
-        except DriverFault:
-            faulted = True
-            raise
-        finally:
-            if not faulted:
-                with suppress(DriverFault):  # it is being closed: nobody is left to tell
-                    await board.switch(settings.rest)
 
 
 DRIVER = Driver(Kind.RELAY, ModbusRelaySettings, open_board)

@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 
 from gated.ports import Driver, DriverFault, Kind, Settings
 from gated_drivers._codecs import lcus
+from gated_drivers._rest import at_rest
 from gated_drivers._serial_line import in_thread, why_not_open
 
 OPEN_S = 3.0
@@ -97,19 +98,12 @@ async def open_board(settings: SerialRelaySettings) -> AsyncIterator[SerialRelay
     except (OSError, ValueError) as error:
         raise DriverFault(f"{settings.port}: {why_not_open(settings.port)}") from error
     board = SerialRelayBoard(line, settings)
-    faulted = False
     try:
-        yield board
-    except DriverFault:
-        faulted = True
-        raise
+        async with at_rest(board, settings.rest):
+            yield board
     finally:
-        with suppress(DriverFault):  # it is being closed: nobody is left to tell
-            try:
-                if not faulted:
-                    await board.switch(settings.rest)
-            finally:  # the kernel may wait for bytes to drain, so not in the loop
-                await in_thread(line.close, CLOSE_S, f"closing {settings.port}")
+        with suppress(DriverFault):  # the kernel may wait for bytes to drain, so not in the loop
+            await in_thread(line.close, CLOSE_S, f"closing {settings.port}")
 
 
 DRIVER = Driver(Kind.RELAY, SerialRelaySettings, open_board)

@@ -3,6 +3,8 @@
 Nothing here decides who may pass, and nothing but `apply` changes the state.
 """
 
+# Over 300 lines: the state of one lane and what reads it belong together.
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field

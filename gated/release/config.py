@@ -3,6 +3,8 @@
 It is a file of its own: the release needs nothing of the gate daemon's configuration.
 """
 
+# Over 300 lines: one file format, its tables and the checks across them.
+
 from __future__ import annotations
 
 import difflib

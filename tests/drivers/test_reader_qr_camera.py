@@ -1,5 +1,7 @@
 """The QR camera against a camera on the wire: faults, the worker process, held codes, recordings."""
 
+# Over 300 lines: one driver, one file of tests, as for every driver.
+
 from __future__ import annotations
 
 import asyncio

@@ -1,5 +1,7 @@
 """The code of a pass: base45, the strict envelope, the claims; against vectors, an oracle and mutations."""
 
+# Over 300 lines: one file for one format: its vectors, its refusals and its oracle are read together.
+
 from __future__ import annotations
 
 import random

@@ -4,6 +4,8 @@ Every function returns plain figures (p50, p99, p999, max, n and the unit in the
 project's bench; none asserts a time.
 """
 
+# Over 300 lines: one measurement after another, each with its rival.
+
 from __future__ import annotations
 
 import asyncio
