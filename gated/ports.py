@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -18,13 +18,19 @@ from gated.errors import DriverFault
 __all__ = [
     "Contact",
     "ContactBoard",
+    "ContactTraits",
     "Driver",
     "DriverFault",
     "Kind",
+    "LastWill",
+    "MortalRelayBoard",
     "PolledContactBoard",
     "Presentation",
+    "PromptContactBoard",
+    "PromptRelayBoard",
     "Reader",
     "RelayBoard",
+    "RelayTraits",
     "Settings",
     "Technology",
 ]
@@ -82,11 +88,16 @@ class RelayBoard(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """The state of one input: `closed` is None while unknown (not read yet, wire fault)."""
+    """The state of one input: `closed` is None while unknown, and `fault` then says why.
+
+    Faults of a supervised line are "cut", "short" and "undefined" (a value between two bands); empty
+    where the driver cannot tell.
+    """
 
     channel: int
     closed: bool | None
     at: float
+    fault: str = ""
 
 
 class ContactBoard(Protocol):
@@ -107,6 +118,74 @@ class PolledContactBoard(ContactBoard, Protocol):
     def read_at(self) -> float:
         """CLOCK_MONOTONIC of the last good reading, seconds: proof that the polling goes on."""
         ...
+
+
+class PromptContactBoard(ContactBoard, Protocol):
+    """A board whose driver can tell a change within the very callback that read it, without a task switch."""
+
+    def tell(self, changed: Callable[[Contact], None]) -> None:
+        """Call `changed` in the loop for every contact instead of yielding it; before `contacts()` is begun.
+
+        `contacts()` is awaited all the same: it keeps the reading going and raises DriverFault.
+        """
+        ...
+
+
+class PromptRelayBoard(RelayBoard, Protocol):
+    """A board whose driver can put a command on the wire at once."""
+
+    def post(self, coils: Mapping[int, bool]) -> None:
+        """Hand a command to the wire and return: no task switch, no acknowledgement. For the emergency.
+
+        Where the wire is in the middle of an exchange the command goes next, before everything else that
+        waits. `switch` is called with the same coils afterwards and tells whether the board took them.
+        Raises DriverFault when the line is lost.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LastWill:
+    """What is to be done with an open device when the process that opened it is gone.
+
+    Another process is given `fd`. It writes each of `frames` (bytes) to it, in order, or carries out
+    each of `ioctls` (request, argument bytes); twice doing so is harmless.
+    """
+
+    fd: int
+    frames: tuple[bytes, ...] = ()
+    ioctls: tuple[tuple[int, bytes], ...] = ()
+
+
+class MortalRelayBoard(RelayBoard, Protocol):
+    """A board whose driver can say in advance how it is commanded without us."""
+
+    def last_will(self, coils: Mapping[int, bool]) -> LastWill | None:
+        """How a survivor commands these coils; None where it cannot. Asked for once the board is open."""
+        ...
+
+
+class RelayTraits(NamedTuple):
+    """What a relay board does when nobody drives it; for the grades of `gatectl doctor`.
+
+    `unattended`: what its coils do when the computer dies or the cable is cut: "releases" (de-energised),
+    "holds" (the last state for ever), or "unknown". `host_watchdog_s`: the silence, in seconds, after which
+    the board itself de-energises; None where it has no such watchdog or it is not configured.
+    """
+
+    unattended: Literal["releases", "holds", "unknown"]
+    host_watchdog_s: float | None = None
+    reads_back: bool = False
+
+
+class ContactTraits(NamedTuple):
+    """What a contact board can tell: `supervised`: cut and short lines are told from open and closed.
+
+    `stale_s`: the silence of the device, in seconds, that is noticed at the latest; None: never.
+    """
+
+    supervised: bool = False
+    stale_s: float | None = None
 
 
 class Kind(StrEnum):
@@ -135,3 +214,5 @@ class Driver:
     kind: Kind
     settings: type[Settings]
     open: Callable[[Any], AbstractAsyncContextManager[Any]]
+    traits: Callable[[Any], RelayTraits | ContactTraits] | None = None
+    """What such a device does and can tell, by its settings; None where nothing is known of it."""

@@ -8,9 +8,18 @@ from typing import Any
 
 from gated import jsonlines
 from gated.errors import GatedError
-from gated.release.state import CauseReport, InputReport, LaneReport, ReleaseState
+from gated.release.state import CauseReport, InputReport, InspectionReport, LaneReport, ReleaseState
 
-__all__ = ["CauseReport", "InputReport", "LaneReport", "ReleaseState", "request", "status", "watch"]
+__all__ = [
+    "CauseReport",
+    "InputReport",
+    "InspectionReport",
+    "LaneReport",
+    "ReleaseState",
+    "request",
+    "status",
+    "watch",
+]
 
 SILENCE_S = 3.0  # the release speaks at least once a second
 

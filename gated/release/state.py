@@ -18,6 +18,7 @@ class LaneReport:
     observed: str
     causes: tuple[str, ...]
     open_by_hand: bool
+    opened_ms: float | None = None  # from the last command to open until it was seen (or acknowledged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,25 @@ class CauseReport:
 
 @dataclass(frozen=True, slots=True)
 class InputReport:
-    """An alarm input; `state` is clear, active or unknown."""
+    """An alarm input; `state` is clear, active, or why it cannot be read: cut, short, undefined, unknown.
+
+    `last_active` is when it was last seen active (UTC, ISO 8601), which proves its line; empty: never.
+    """
 
     cause: str
     state: str
     lanes: tuple[str, ...]
+    last_active: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InspectionReport:
+    """An input that may open nothing until `until` (UTC, ISO 8601), on whose order and why."""
+
+    input: str
+    by: str
+    why: str
+    until: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +59,10 @@ class ReleaseState:
     """The whole state. `phase` is starting, normal, alarm or relock_pending.
 
     `armed`: every input is read and every output obeys. `realtime`: real-time priority was granted.
-    `notes` are standing remarks on configuration and permissions, `faults` what needs a person.
+    `notes` are standing remarks on configuration and permissions, `faults` what needs a person now,
+    `warnings` what needs one soon: overdue tests, power from the battery, a panel that is switched off.
+    `drill`: everything that is latched was ordered as a drill. `outlived_by`: the process that opens the
+    gates when this one dies or hangs; 0: there is none.
     """
 
     phase: str
@@ -57,6 +75,11 @@ class ReleaseState:
     notes: tuple[str, ...] = ()
     reset_by: str = ""  # who reset, while the lanes are being relocked
     pid: int = 0
+    drill: bool = False
+    inspections: tuple[InspectionReport, ...] = ()
+    warnings: tuple[str, ...] = ()
+    memory_locked: bool = False
+    outlived_by: int = 0
 
     @property
     def open_lanes(self) -> frozenset[str]:
@@ -82,6 +105,7 @@ class ReleaseState:
                     "observed": lane.observed,
                     "causes": list(lane.causes),
                     "open_by_hand": lane.open_by_hand,
+                    "opened_ms": lane.opened_ms,
                 }
                 for name, lane in self.lanes.items()
             },
@@ -93,12 +117,24 @@ class ReleaseState:
             "armed": self.armed,
             "realtime": self.realtime,
             "inputs": {
-                name: {"cause": i.cause, "state": i.state, "lanes": list(i.lanes)}
+                name: {
+                    "cause": i.cause,
+                    "state": i.state,
+                    "lanes": list(i.lanes),
+                    "last_active": i.last_active,
+                }
                 for name, i in self.inputs.items()
             },
             "notes": list(self.notes),
             "reset_by": self.reset_by,
             "pid": self.pid,
+            "drill": self.drill,
+            "inspections": [
+                {"input": i.input, "by": i.by, "why": i.why, "until": i.until} for i in self.inspections
+            ],
+            "warnings": list(self.warnings),
+            "memory_locked": self.memory_locked,
+            "outlived_by": self.outlived_by,
         }
 
     @classmethod
@@ -113,6 +149,7 @@ class ReleaseState:
                         str(lane["observed"]),
                         tuple(str(c) for c in lane["causes"]),
                         bool(lane["open_by_hand"]),
+                        None if lane.get("opened_ms") is None else float(lane["opened_ms"]),
                     )
                     for name, lane in data["lanes"].items()
                 },
@@ -125,13 +162,24 @@ class ReleaseState:
                 realtime=bool(data["realtime"]),
                 inputs={
                     str(name): InputReport(
-                        str(i["cause"]), str(i["state"]), tuple(str(n) for n in i["lanes"])
+                        str(i["cause"]),
+                        str(i["state"]),
+                        tuple(str(n) for n in i["lanes"]),
+                        str(i.get("last_active", "")),
                     )
                     for name, i in data.get("inputs", {}).items()
                 },
                 notes=tuple(str(n) for n in data.get("notes", ())),
                 reset_by=str(data.get("reset_by", "")),
                 pid=int(data.get("pid", 0)),
+                drill=bool(data.get("drill", False)),
+                inspections=tuple(
+                    InspectionReport(str(i["input"]), str(i["by"]), str(i["why"]), str(i["until"]))
+                    for i in data.get("inspections", ())
+                ),
+                warnings=tuple(str(w) for w in data.get("warnings", ())),
+                memory_locked=bool(data.get("memory_locked", False)),
+                outlived_by=int(data.get("outlived_by", 0)),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise GatedError(

@@ -20,6 +20,8 @@ class Cause(StrEnum):
     EARTHQUAKE = "earthquake"
     MANUAL = "manual"  # a button or key switch
     REMOTE = "remote"  # "open all" from elsewhere
+    POWER = "power"  # the battery of the power supply is low
+    DRILL = "drill"  # lanes really open, on somebody's order, to practise or to test an output
     FAULT = "fault"  # an input that cannot be read, where its policy is to open
 
 
@@ -73,6 +75,7 @@ class Times(NamedTuple):
     confirm_s: float = 3.0  # commanded open, not confirmed -> open by hand
     fault_after_s: float = 1.0  # an input unread for so long is a fault
     start_within_s: float = 3.0  # the same for an input never read since start
+    inspect_max_s: float = 4 * 3600.0  # the longest inspection of an input
 
 
 class Plan(NamedTuple):
@@ -102,12 +105,16 @@ class Latched(NamedTuple):
 
 
 class InputState(NamedTuple):
-    """`active` None: cannot be read, since `since`. `seen`: was read once. `faulted`: unread for too long."""
+    """`active` None: cannot be read, since `since`, because of `fault`. `seen`: was read once.
+
+    `faulted`: unread for too long. `fault`: "cut", "short", "undefined", or empty where nobody can tell.
+    """
 
     active: bool | None = None
     seen: bool = False
     since: float = 0.0
     faulted: bool = False
+    fault: str = ""
 
 
 class LaneState(NamedTuple):
@@ -119,6 +126,14 @@ class LaneState(NamedTuple):
     clear: bool | None = None
     unconfirmed_since: float | None = None
     by_hand: bool = False
+
+
+class Inspection(NamedTuple):
+    """A source that may not open anything until `until` (monotonic): who asked for that, and why."""
+
+    by: str
+    why: str
+    until: float
 
 
 class Reset(NamedTuple):
@@ -133,10 +148,11 @@ class Reset(NamedTuple):
 
 
 class InputSeen(NamedTuple):
-    """An input was read; None: it cannot be read any more."""
+    """An input was read; None: it cannot be read any more, and `fault` says why, where that is known."""
 
     input: str
     active: bool | None
+    fault: str = ""
 
 
 class FeedbackSeen(NamedTuple):
@@ -168,6 +184,42 @@ class ResetRequested(NamedTuple):
     via: str = ""
 
 
+class OpenRequested(NamedTuple):
+    """A person opens these lanes by command (none named: all): latched as `manual` of "gatectl"."""
+
+    by: str
+    why: str
+    lanes: frozenset[str] = frozenset()
+    via: str = ""
+
+
+class DrillRequested(NamedTuple):
+    """A person has these lanes opened to practise (none named: all): latched as `drill` of "drill"."""
+
+    by: str
+    why: str
+    lanes: frozenset[str] = frozenset()
+    via: str = ""
+
+
+class InspectRequested(NamedTuple):
+    """A person inhibits one input for `for_s` seconds, while its source is being inspected."""
+
+    input: str
+    by: str
+    why: str
+    for_s: float
+    via: str = ""
+
+
+class InspectEnded(NamedTuple):
+    """A person ends an inspection before its time."""
+
+    input: str
+    by: str
+    via: str = ""
+
+
 class LatchRestored(NamedTuple):
     """What was latched when the process last ran."""
 
@@ -190,6 +242,10 @@ Event = (
     | ClearSeen
     | OutputDriven
     | ResetRequested
+    | OpenRequested
+    | DrillRequested
+    | InspectRequested
+    | InspectEnded
     | LatchRestored
     | LatchUnreadable
     | Tick
@@ -221,7 +277,7 @@ class WriteLatch(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """A reset was refused, for each of these reasons."""
+    """What a person asked for was refused, for each of these reasons."""
 
     reasons: tuple[str, ...]
 
