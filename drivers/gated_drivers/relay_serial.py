@@ -62,7 +62,10 @@ class SerialRelaySettings(Settings):
         ge=1, description="relays on the board, numbered from 1; those of numato from 0, as the maker does"
     )
     timeout_s: float = Field(
-        0.3, gt=QUIET_S, le=10, description="an answer later than this is a fault; seconds; lcus never answers"
+        0.3,
+        gt=QUIET_S,
+        le=10,
+        description="an answer later than this is a fault, seconds; lcus gives none",
     )
     rest: dict[int, bool] = Field(
         default_factory=dict, description="coils commanded on closing; others stay as they are"
@@ -77,7 +80,9 @@ class SerialRelaySettings(Settings):
     @model_validator(mode="after")
     def _board_exists(self) -> SerialRelaySettings:
         if self.channels > (most := PROTOCOLS[self.protocol].MAX_CHANNELS):
-            raise ValueError(f"channels is {self.channels}; boards that speak {self.protocol} have up to {most}")
+            raise ValueError(
+                f"channels is {self.channels}; boards that speak {self.protocol} have up to {most}"
+            )
         if strange := sorted(set(self.rest) - set(self.numbers)):
             has = f"{self.numbers[0]} to {self.numbers[-1]}"
             raise ValueError(f"rest names channel {strange[0]}; the board has {has}")
@@ -85,7 +90,7 @@ class SerialRelaySettings(Settings):
 
 
 class SerialRelayBoard:
-    """A Prompt and MortalRelayBoard; a command is written straight from the loop, as a few bytes never wait."""
+    """A relay board, prompt and mortal; commands are written from the loop, as a few bytes never wait."""
 
     def __init__(self, line: serial.Serial, settings: SerialRelaySettings) -> None:
         self._fd: int = line.fileno()

@@ -1,7 +1,8 @@
 """Devantech USB-RLY and RLY boards of up to eight relays: one byte a command.
 
 65 to 6C (hexadecimal) energise relay 1 to 8, 6F to 76 de-energise it, 64 and 6E all of them; 5B is answered
-by one byte, bit 0 being relay 1. Nothing frames that byte, so it is asked for three times at once.
+by one byte, bit 0 being relay 1. Nothing frames that byte, so it is asked for three times at once; and
+nothing frames a command: on a real serial line at another baud rate, noise can switch a relay.
 Source: the maker's technical documentation of USB-RLY08.
 """
 

@@ -229,6 +229,10 @@ class SerialBoardRig:
         """Put bytes on the line that nobody asked for."""
         self._cable.send(data)
 
+    def listen(self) -> None:
+        """Take what is on the wire now, without waiting for the loop."""
+        self._cable.listen()
+
     def received(self, data: bytes) -> None:
         """Bytes arrived at the board, in pieces of any size."""
         if self.silent:
