@@ -67,6 +67,16 @@ SAMPLES = {
     "relay_modbus": Sample(lambda folder: {"port": str(folder / "wire"), "rest": {1: False, 2: True}}),
     "relay_gpio": Sample(lambda folder: {"pins": {1: 17, 2: 27, 3: 22}, "rest": {1: False, 2: True}}),
     "contact_modbus": Sample(lambda folder: {"port": str(folder / "wire"), "channels": [1, 2]}),
+    "contact_supervised": Sample(
+        lambda folder: {"converter": {"type": "mcp3008"}, "channels": [1, 2], "poll_s": 0.005}
+    ),
+    "contact_supervised-modbus": Sample(
+        lambda folder: {
+            "converter": {"type": "modbus", "port": str(folder / "wire"), "full_scale": 4095},
+            "channels": [1, 2],
+            "poll_s": 0.005,
+        }
+    ),
     "contact_gpio": Sample(lambda folder: {"pins": {1: 17, 2: 27}}),
 }
 
