@@ -57,7 +57,7 @@ class GpioRelayBoard:
             raise DriverFault(f"GPIO: channel {strange[0]} has no pin")
 
     def post(self, coils: Mapping[int, bool]) -> None:
-        """The same at once, without a word of channels that have no pin; a pin that fails holds up no other."""
+        """The same at once, without a word of channels without a pin; a failing pin holds up no other."""
         failed: DriverFault | None = None
         for channel, energised in coils.items():
             if channel not in self._settings.pins:
