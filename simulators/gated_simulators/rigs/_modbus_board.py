@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 from gated_simulators.rigs import Board
+from gated_simulators.rigs._line_circuit import LineCircuit
 from gated_simulators.rigs._pty import PtyCable
 
 SIZE = 16  # coils, inputs, and registers of each kind
@@ -54,6 +55,10 @@ class ModbusBoardRig:
         self.on_command: list[Callable[[int, bool], None]] = []
         self.silent = False  # a board without power: does nothing, says nothing
         self.bad_crc = False  # a disturbed line: answers arrive damaged
+        self.lines: dict[
+            int, LineCircuit
+        ] = {}  # supervised lines at registers of both kinds, where nothing is set
+        self.full_scale = 10_000  # of these lines
         self.delay_s = 0.0  # a slow board: seconds before each answer
         self.noise = b""  # a disturbed line: these bytes come before each answer
         self.cut_short = 0  # answers lose so many bytes at their end
@@ -74,6 +79,10 @@ class ModbusBoardRig:
     def set_contact(self, channel: int, closed: bool) -> None:
         """Close or open the contact at an input."""
         self.board.inputs[channel] = closed
+
+    def line(self, channel: int) -> LineCircuit:
+        """The line at one register; a sound one where no other was put there."""
+        return self.lines.setdefault(channel, LineCircuit())
 
     def set_analogue(self, channel: int, value: int) -> None:
         """What the converter at an input reads, 0 to 65535."""
@@ -156,7 +165,8 @@ class ModbusBoardRig:
             return bytes([function, size]) + packed.to_bytes(size, "little")
         if function in (READ_HOLDING, READ_ANALOGUE):
             words = self.holding if function == READ_HOLDING else self.analogue
-            return bytes([function, 2 * count]) + b"".join(words.get(a, 0).to_bytes(2, "big") for a in span)
+            told = [words[address] if address in words else self._measured(address) for address in span]
+            return bytes([function, 2 * count]) + b"".join(word.to_bytes(2, "big") for word in told)
         if function in (WRITE_REGISTER, WRITE_REGISTERS):
             data = body[2:4] if function == WRITE_REGISTER else body[5:]
             if not self.forgetful:
@@ -170,6 +180,11 @@ class ModbusBoardRig:
             if channel not in self.stuck:
                 self._command(channel, bool(bits >> i & 1))
         return bytes([function]) + body[:4]
+
+    def _measured(self, address: int) -> int:
+        if address not in self.lines:
+            return 0
+        return round(self.lines[address].ratio(self.board.inputs.get(address, False)) * self.full_scale)
 
     def _command(self, channel: int, energised: bool) -> None:
         self.board.command(channel, energised)
