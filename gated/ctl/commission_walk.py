@@ -287,8 +287,9 @@ class Walk:
         except GatedError:  # it broke off, or fell silent, as it should
             pass
         silent = time.monotonic()
-        self._did_they_open("at once", self._config.plan.lanes)
         asyncio.run(self._comes_back(pid, silent))
+        console.say("  The gates may have shut since, as no alarm is latched.")
+        self._did_they_open("when it ended", self._config.plan.lanes)
         if self._state().causes:
             self._relock()
 
@@ -307,7 +308,7 @@ class Walk:
             except GatedError:
                 await asyncio.sleep(0.05)  # nobody serves there yet
                 continue
-            self._ms("silent to armed again, at most", (time.monotonic() - silent) * 1000)
+            self._ms("gated-release silent to armed again", (time.monotonic() - silent) * 1000)
             return
         raise Failed(f"gated-release did not come back in {self._wait_s:g} s")
 
