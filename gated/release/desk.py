@@ -59,10 +59,14 @@ class Asked:
     def seconds(self) -> float:
         """`hours`, in seconds. That the machine can judge it, it is a number that has a size."""
         value = self._request.get("hours")
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        try:
+            hours = math.nan if isinstance(value, bool | str) else float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError, OverflowError):  # a whole number may have a thousand digits
+            hours = math.nan
+        if not math.isfinite(hours):
             self.problems.append("it says for how long (hours, a number)")
             return 0.0
-        return value * 3600.0
+        return hours * 3600.0
 
 
 class Verb(NamedTuple):
