@@ -154,9 +154,19 @@ class Desk:
         event = verb.event(asked)
         if asked.problems:
             raise RequestRefused(f"{verb.name} refused: " + "; ".join(asked.problems))
+        changed = self._release.changed
         effects = self._release.feed(event)
-        recorded = await self._release.disk.durable(DURABLE_S)
+        recorded = await self._recorded(changed)
         refused = [reason for effect in effects if isinstance(effect, Refused) for reason in effect.reasons]
         if refused:
             raise RequestRefused(f"{verb.name} refused: " + "; ".join(refused))
         return {"recorded": recorded, "state": picture(self._release).to_json()}
+
+    async def _recorded(self, changed: asyncio.Event) -> bool:
+        """Whether the record of what was just fed is on disk; it is kept back until the outputs went."""
+        try:
+            async with asyncio.timeout(DURABLE_S):
+                await changed.wait()
+        except TimeoutError:
+            return False
+        return await self._release.disk.durable(DURABLE_S)
