@@ -135,7 +135,10 @@ async def test_what_was_seen_to_work_has_a_date_that_outlives_the_process(tmp_pa
         assert state.lanes["lane-1"].opened_ms is not None
         assert 0 < state.lanes["lane-1"].opened_ms < 5000
         assert await end(process, signal.SIGTERM) == 0
-        assert json.loads((tmp_path / "state/proven.json").read_text())["lanes"].keys() == {"lane-1", "lane-2"}
+        assert json.loads((tmp_path / "state/proven.json").read_text())["lanes"].keys() == {
+            "lane-1",
+            "lane-2",
+        }
         await here.armed()
         again = await here.state(lambda s: len(s.warnings) == 2)
         assert again.inputs["panel"].last_active == state.inputs["panel"].last_active
