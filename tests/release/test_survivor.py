@@ -179,7 +179,7 @@ async def gone(pid: int) -> None:
 
 @asynccontextmanager
 async def left_behind(told: list[str | None]) -> AsyncIterator[Bequest]:
-    """A survivor of this very process, which must therefore say goodbye."""
+    """A survivor of this very process, which must therefore show life, and say goodbye."""
     said = asyncio.Event()
 
     def show(sentence: str | None) -> None:
@@ -191,9 +191,17 @@ async def left_behind(told: list[str | None]) -> AsyncIterator[Bequest]:
     async with asyncio.timeout(10):
         await said.wait()
     pid = left.pid
+
+    async def live() -> None:
+        while True:
+            left.beat()
+            await asyncio.sleep(bequest.BEAT_S)
+
+    living = asyncio.create_task(live())
     try:
         yield left
     finally:
+        living.cancel()
         left.close()
         await gone(pid)
         os.waitpid(pid, 0)
