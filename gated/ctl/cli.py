@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gated.errors import GatedError
 
-MODULES = ("status", "operate", "events", "allowlist", "passes", "release")
+MODULES = ("status", "operate", "events", "allowlist", "passes", "release", "rollcall")
 DEFAULT_CONFIG = "/etc/gated/gated.toml"
 EPILOG = """\
 exit codes:
