@@ -236,7 +236,9 @@ class GatedFile(Table):
 
 def driver_settings(table: dict[str, Any], base: Path) -> dict[str, Any]:
     """A device's own settings, with a relative `port` or `source` made relative to the file's directory."""
-    settings = {k: v for k, v in table.items() if k != "driver"}
+    settings = {
+        k: driver_settings(v, base) if isinstance(v, dict) else v for k, v in table.items() if k != "driver"
+    }
     for key in ("port", "source"):
         value = settings.get(key)
         if isinstance(value, str) and value and ":" not in value and not value.isdigit():

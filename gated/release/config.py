@@ -171,6 +171,15 @@ def _models(draft: _Draft, model: type[M], tables: dict[str, Any], section: str)
     return {name: value for name, value in found.items() if value is not None}
 
 
+def _ports_from(base: Path, table: dict[str, Any]) -> dict[str, Any]:
+    """The table with each relative `port`, also in the tables within it, made relative to `base`."""
+    values = {key: _ports_from(base, one) if isinstance(one, dict) else one for key, one in table.items()}
+    port = values.get("port")
+    if isinstance(port, str) and "://" not in port:
+        values["port"] = str(base / port)
+    return values
+
+
 def _device(draft: _Draft, name: str, table: Any) -> Device | None:
     at = f"devices.{name}"
     if not isinstance(table, dict) or not isinstance(table.get("driver"), str):
@@ -181,10 +190,7 @@ def _device(draft: _Draft, name: str, table: Any) -> Device | None:
     except GatedError as error:
         draft.problems.append(f"{at}.driver: {error}")
         return None
-    values = {key: value for key, value in table.items() if key != "driver"}
-    port = values.get("port")
-    if isinstance(port, str) and "://" not in port:
-        values["port"] = str(draft.base / port)
+    values = _ports_from(draft.base, {key: value for key, value in table.items() if key != "driver"})
     settings = draft.model(driver.settings, values, at)
     return Device(driver, settings) if settings else None
 
