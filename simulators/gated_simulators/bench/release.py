@@ -119,6 +119,7 @@ async def child(
     env: Mapping[str, str] | None = None,
     python: str = sys.executable,
     log: Path | None = None,
+    cwd: Path | None = None,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A process of ours with everything it starts, ended at the end; it keeps quiet."""
     null = asyncio.subprocess.DEVNULL
@@ -130,6 +131,7 @@ async def child(
             stdout=asyncio.subprocess.PIPE if pipe else null,
             stderr=None if pipe else said,
             env=None if env is None else {**os.environ, **env},
+            cwd=cwd,
             limit=1 << 24,
             start_new_session=True,
             preexec_fn=die_with_parent,
