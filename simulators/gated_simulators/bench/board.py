@@ -11,8 +11,8 @@ The line that is not on turn is answered so late that it costs next to nothing: 
 
     python -m gated_simulators.bench.board WIRE SOCKET
 
-WIRE is "tcp" or "pty". It prints one line of JSON, {"release": port, "rival": port}, then answers each line on
-standard input with one: {"block": line, "trials": n} by {"ms": [...], "missed": n, "stuck": sentence or
+WIRE is "tcp" or "pty". It prints one line of JSON, {"release": port, "rival": port}, then answers each line
+on standard input with one: {"block": line, "trials": n} by {"ms": [...], "missed": n, "stuck": sentence or
 ""}; {"strike": pid, "signal": n, "within_s": s} the same for one blow at a held board; {"armed": line} by
 {"at": monotonic seconds} of the first command to all coils.
 """
@@ -41,8 +41,9 @@ MISSED_S = 2.0
 STUCK_S = 20.0  # the longest that relocking may take
 GIVE_UP = 5  # missed in a row: nobody is there
 REST_S = 0.1  # how late the line that rests is answered; under any time-out of a driver
-CALM_S = (0.0005, 0.0065)  # from relocking to the next alarm; wider than a polling interval
+CALM_S = (0.0005, 0.0045)  # from relocking to the next alarm; wider than a polling interval
 RESET = b'{"do":"reset","by":"bench","why":"next trial"}\n'
+SETTLE_S = 0.0005  # from the answer that the contact is open to the request for a reset
 AGAIN_S = 0.5  # a reset that led to nothing is asked for again
 
 
@@ -61,7 +62,7 @@ class Line:
     held_back: bytes = b""
     answer_at: float = 0.0
     told_at: float = 0.0
-    clear_told: bool = True
+    clear_at: float = 0.0  # when it was first told that the contact is open again
 
     @property
     def held(self) -> bool:
@@ -240,10 +241,8 @@ class Bench:
         line.send(answer)
         if line.held and not line.armed_at:
             line.armed_at = at
-        if polled and on_turn and not line.alarm and not line.held:
-            if line.clear_told and line.name == "release":  # it has seen the contact open: it polls again
-                self.guard.ask(at)
-            line.clear_told = True
+        if polled and on_turn and not line.alarm and not line.clear_at:
+            line.clear_at = time.monotonic()
         if line.told_at and not any(line.coils):
             self.opened_at = at
 
@@ -251,9 +250,12 @@ class Bench:
         """Wait until its coils are held; False when that takes too long."""
         until = time.monotonic() + STUCK_S
         while not line.held:
-            self.step(0.5)
+            self.step(SETTLE_S if line.clear_at else 0.5)
             self.guard.hear()
-            if time.monotonic() > until:
+            now = time.monotonic()
+            if line.name == "release" and line.clear_at and now >= line.clear_at + SETTLE_S:
+                self.guard.ask(now)
+            if now > until:
                 return False
         return True
 
@@ -261,7 +263,7 @@ class Bench:
         """Seconds from the alarm bit to the last coil; None: missed."""
         self.guard.begin()
         line.told_at = self.opened_at = 0.0
-        line.clear_told = False
+        line.clear_at = 0.0
         self.due = time.monotonic() + random.uniform(*CALM_S)
         until = self.due + MISSED_S
         while not self.opened_at and time.monotonic() < until:

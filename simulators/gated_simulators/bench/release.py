@@ -200,9 +200,7 @@ async def _in_turn(wire: str, count: int) -> tuple[Trials, Trials]:
         async with AsyncExitStack() as running:
             board = await running.enter_async_context(far_board(wire, site / "release.sock"))
             await running.enter_async_context(_release(site, board))
-            await running.enter_async_context(
-                child(*rival_arguments(board.ports["rival"], POLL_S, PRIORITY))
-            )
+            await running.enter_async_context(child(*rival_arguments(board.ports["rival"], POLL_S, PRIORITY)))
             for done in range(0, count, BLOCK):
                 size = min(BLOCK, count - done)
                 ours.add(await board.block("release", size))

@@ -67,9 +67,7 @@ class Sizes:
 
     def of(self, cell: Cell) -> int:
         """How many for this row."""
-        return {KILLED: self.killed, HUNG: self.hung}.get(
-            cell.kind, self.main if cell.main else self.others
-        )
+        return {KILLED: self.killed, HUNG: self.hung}.get(cell.kind, self.main if cell.main else self.others)
 
 
 async def measure(cell: Cell, around: Surroundings, trials: int) -> Result:
@@ -138,7 +136,7 @@ async def _strikes(stage: Stage, condition: Condition, result: Result) -> None:
 
 
 async def _armed(stage: Stage) -> bool:
-    """Wait until the release answers and its lanes are held; whether it has its priority. Raises GatedError."""
+    """Wait until the lanes are held; whether the release has its priority. Raises GatedError."""
     assert stage.board is not None and stage.process is not None
     try:
         async with asyncio.timeout(ARMED_S):

@@ -19,7 +19,10 @@ from types import SimpleNamespace
 from gated_simulators.rigs._modbus_board import ModbusBoardRig
 
 PIECE = 1024  # bytes of garbage at a time
-OUT_S, IN_S = (0.01, 0.1), (0.05, 0.6)  # how long the adapter is out, and in: less and more than it takes to open
+OUT_S, IN_S = (
+    (0.01, 0.1),
+    (0.05, 0.6),
+)  # how long the adapter is out, and in: less and more than it takes to open
 
 
 async def flood(rig: ModbusBoardRig, count: list[int]) -> None:
@@ -34,10 +37,15 @@ async def flood(rig: ModbusBoardRig, count: list[int]) -> None:
             count[0] += os.write(ends[0], garbage[start : start + PIECE])
         except BlockingIOError:
             room: asyncio.Future[None] = loop.create_future()
-            loop.add_writer(ends[0], lambda waits: waits.done() or waits.set_result(None), room)
+            loop.add_writer(ends[0], _free, room)
             await room
             loop.remove_writer(ends[0])
         await asyncio.sleep(0)
+
+
+def _free(room: asyncio.Future[None]) -> None:
+    if not room.done():
+        room.set_result(None)
 
 
 async def replug(rig: ModbusBoardRig, count: list[int]) -> None:

@@ -24,7 +24,7 @@ POLL_S = 0.002
 PRIORITY = 40
 CARDS = 10_000  # of gated's list
 FPS = 15
-MEMORY = Path("/dev/shm")  # noqa: S108 - a state directory there costs no disk
+MEMORY = Path("/dev/shm")  # a state directory there costs no disk
 
 
 class Beside:
