@@ -151,8 +151,8 @@ def page(results: Sequence[Result], explored: Sequence[str], machine: Mapping[st
     verdict = "Every row is green." if not red else f"Red: {', '.join(red)}."
     parts = [
         "# Proof of the emergency release",
-        "`./dev prove-release --markdown docs/release-proof.md` measured this and wrote this page. Milliseconds "
-        "from the alarm on the wire to the last output commanded open.",
+        "`./dev prove-release --markdown docs/release-proof.md` measured this and wrote this page. "
+        "Milliseconds from the alarm on the wire to the last output commanded open.",
         "\n".join(f"- {name}: {value}" for name, value in machine.items()),
         "\n".join(rows),
         f"**{verdict}**",
