@@ -258,7 +258,9 @@ def test_what_a_stuck_line_holds_gives_way_to_the_will() -> None:
     st.lists(st.binary(min_size=1, max_size=40), max_size=5),
     st.lists(st.tuples(st.integers(0, (1 << 32) - 1), BROADCAST), max_size=3),
 )
-def test_a_will_arrives_as_it_was_sent(board: int, frames: list[bytes], calls: list[tuple[int, bytes]]) -> None:
+def test_a_will_arrives_as_it_was_sent(
+    board: int, frames: list[bytes], calls: list[tuple[int, bytes]]
+) -> None:
     word, *words = survivor.encode(board, tuple(frames), tuple(calls)).split(b" ")
     assert word == b"W"
     assert survivor.decode(words) == (board, frames, calls)
@@ -270,9 +272,7 @@ def test_it_needs_nothing_but_the_standard_library() -> None:
     code = bequest.CODE + "; print(*sorted(m for m in sys.modules if m.startswith(('gated', 'pydantic'))))"
     mine, out = os.pipe()
     arguments = [sys.executable, "-I", "-S", "-c", code, str(its.fileno()), str(os.getpid()), bequest.ROOT]
-    pid = os.posix_spawn(
-        sys.executable, arguments, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, out, 1)]
-    )
+    pid = os.posix_spawn(sys.executable, arguments, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, out, 1)])
     its.close()
     os.close(out)
     ours.send(b"Q")

@@ -2,7 +2,7 @@
 
     python -m gated_simulators.proof.second PORT flood|replug
 
-`flood` fills the line with random bytes as fast as it takes them; `replug` pulls the adapter and puts it
+`flood` fills the line with random bytes as fast as a USB adapter can deliver them; `replug` pulls the adapter and puts it
 back all the time. It begins at the first line on standard input; each further one is answered by how
 much there was, bytes or pulls.
 """
@@ -18,7 +18,8 @@ from types import SimpleNamespace
 
 from gated_simulators.rigs._modbus_board import ModbusBoardRig
 
-PIECE = 1024  # bytes of garbage at a time
+BYTES_S = 1_200_000  # bytes of garbage a second: all that a full-speed USB adapter (12 Mbit/s) can carry
+PIECE, BURST = 1024, 8192  # bytes at a time, and when they are late
 OUT_S, IN_S = (
     (0.01, 0.1),
     (0.05, 0.6),
@@ -31,21 +32,13 @@ async def flood(rig: ModbusBoardRig, count: list[int]) -> None:
     ends = rig._cable._ends
     assert ends is not None
     garbage = os.urandom(1 << 16)
+    due = loop.time()
     while True:
         start = random.randrange(len(garbage) - PIECE)
-        try:
+        with contextlib.suppress(BlockingIOError):  # nobody reads, or not so fast
             count[0] += os.write(ends[0], garbage[start : start + PIECE])
-        except BlockingIOError:
-            room: asyncio.Future[None] = loop.create_future()
-            loop.add_writer(ends[0], _free, room)
-            await room
-            loop.remove_writer(ends[0])
-        await asyncio.sleep(0)
-
-
-def _free(room: asyncio.Future[None]) -> None:
-    if not room.done():
-        room.set_result(None)
+        due = max(due + PIECE / BYTES_S, loop.time() - BURST / BYTES_S)
+        await asyncio.sleep(due - loop.time())
 
 
 async def replug(rig: ModbusBoardRig, count: list[int]) -> None:
