@@ -2,9 +2,9 @@
 
     python -m gated_simulators.proof.second PORT flood|replug
 
-`flood` fills the line with random bytes as fast as a USB adapter can deliver them; `replug` pulls the adapter and puts it
-back all the time. It begins at the first line on standard input; each further one is answered by how
-much there was, bytes or pulls.
+`flood` fills the line with random bytes as fast as a USB adapter delivers them; `replug` pulls the adapter
+and puts it back all the time. It begins at the first line on standard input; each further one is answered
+by how much there was, bytes or pulls.
 """
 
 from __future__ import annotations
