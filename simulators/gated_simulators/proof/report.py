@@ -118,9 +118,8 @@ def cells_of(result: Result) -> list[str]:
     figures, floor = result.figures, spread(result.floor.ms)
     numbers = [_ms(figures.get(key)) for key in ("p50", "p99", "p999", "max")]
     times = "" if result.times_floor is None else f"{result.times_floor:.2f}"
-    verdict = "red" if result.faults() else "green"
     trials = str(len(result.trials.ms) + result.trials.missed)
-    return [trials, *numbers, str(result.trials.missed), _ms(floor.get("p99")), times, verdict]
+    return [trials, *numbers, str(result.trials.missed), _ms(floor.get("p99")), times, result.verdict]
 
 
 def _ms(value: float | None) -> str:
@@ -148,7 +147,8 @@ def page(results: Sequence[Result], explored: Sequence[str], machine: Mapping[st
     red = [result.title for result in results if result.faults()]
     rows = ["| " + " | ".join(["condition", *HEAD]) + " |", "|---" * (len(HEAD) + 1) + "|"]
     rows += ["| " + " | ".join([result.title, *cells_of(result)]) + " |" for result in results]
-    verdict = "Every row is green." if not red else f"Red: {', '.join(red)}."
+    few = [result.title for result in results if result.verdict == "few"]
+    verdict = f"Red: {', '.join(red)}." if red else "Too few trials." if few else "Every row is green."
     parts = [
         "# Proof of the emergency release",
         "`./dev prove-release --markdown docs/release-proof.md` measured this and wrote this page. "

@@ -10,6 +10,7 @@ from gated_simulators.bench.release import Trials
 
 P99_MS, P999_MS, ALL_MS, TIMES_FLOOR = 0.5, 2.0, 50.0, 2.0
 HUNG_MS = 2000.0
+ENOUGH = {"p99": 1000, "p999": 10_000}  # trials below which that percentile is the luck of a few
 LATENCY, NO_PRIORITY, KILLED, HUNG = "latency", "no priority", "killed", "hung"
 """Kinds of rows, by their marks: the whole of them; seen to open; all within ALL_MS; all within HUNG_MS."""
 
@@ -61,10 +62,21 @@ class Result:
             found += self._late(marks)
         return found
 
+    @property
+    def judged(self) -> bool:
+        """There were enough trials for every mark of the row."""
+        return self.kind != LATENCY or len(self.trials.ms) >= max(ENOUGH.values())
+
+    @property
+    def verdict(self) -> str:
+        """In one word; "few": it opened each time in time, too seldom for a percentile."""
+        return "red" if self.faults() else "green" if self.judged else "few"
+
     def _late(self, marks: bool) -> list[str]:
         limits = {"max": HUNG_MS if self.kind == HUNG else ALL_MS}
         if self.kind == LATENCY and marks:
             limits = {"p99": P99_MS, "p999": P999_MS} | limits
+        limits = {key: limit for key, limit in limits.items() if len(self.trials.ms) >= ENOUGH.get(key, 0)}
         figures, names = self.figures, {"p999": "p99.9", "max": "the longest"}
         found = [
             f"{names.get(key, key)} is {figures[key]:.2f} ms, the mark is {limit:g}"
@@ -72,7 +84,7 @@ class Result:
             if figures.get(key, 0.0) > limit
         ]
         times = self.times_floor
-        if self.kind == LATENCY and marks and times is not None and times > TIMES_FLOOR:
+        if "p99" in limits and times is not None and times > TIMES_FLOOR:
             found.append(f"p99 is {times:.2f} times the floor's, the mark is {TIMES_FLOOR:g}")
         return found
 
@@ -81,5 +93,4 @@ class Result:
         whole = asdict(self)
         for key in ("trials", "floor"):
             whole[key] = spread(getattr(self, key).ms) | {"missed": getattr(self, key).missed}
-        faults = self.faults()
-        return whole | {"times_floor": self.times_floor, "green": not faults, "faults": faults}
+        return whole | {"times_floor": self.times_floor, "verdict": self.verdict, "faults": self.faults()}
