@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
-from gated.release import refusals
+from gated.release import requests
 from gated.release.words import (
     BY_COMMAND,
     BY_DRILL,
@@ -65,7 +65,7 @@ UNREAD = {
     "": "input {} cannot be read",
     "cut": "input {}: its line is cut",
     "short": "input {}: its line is shorted",
-    "undefined": "input {}: its line reads as none of its states",
+    "undefined": "input {}: its line is undefined, neither clear nor active",
 }
 
 
@@ -152,7 +152,7 @@ class Machine:
 
     def refusals(self, asked: Request) -> list[str]:
         """Every reason for which this request is refused now; empty when it is allowed."""
-        return refusals.of(self, asked)
+        return requests.refusals(self, asked)
 
     # Events
 
@@ -227,9 +227,7 @@ class Machine:
 
     def _asked(self, asked: Request, now: Now, after: list[Effect]) -> None:
         if reasons := self.refusals(asked):
-            code, what = REQUESTS[type(asked)]
-            text = f"{what} by {asked.by or 'nobody'} refused: " + "; ".join(reasons)
-            after += [Refused(tuple(reasons)), Audit(f"{code}_refused", text, 4, _detail(asked))]
+            after += [Refused(tuple(reasons)), requests.refused(asked, reasons)]
             return
         match asked:
             case ResetRequested():
@@ -241,14 +239,14 @@ class Machine:
             case InspectEnded(name):
                 del self.inspections[name]
                 text = f"inspection of {name} ended by {asked.by}: it opens again"
-                after.append(Audit("inspection_over", text, 5, _detail(asked)))
+                after.append(Audit("inspection_over", text, 5, requests.detail(asked)))
 
     def _reset(self, asked: ResetRequested, now: Now, after: list[Effect]) -> None:
         by, why = asked.by, asked.why
         self.reset = Reset(by, why, now.monotonic + self.plan.times.relock_warning_s)
         after += [
             Warn(self.open_lanes),
-            Audit("reset", f"{self._label}reset by {by}: {why}", 5, _detail(asked)),
+            Audit("reset", f"{self._label}reset by {by}: {why}", 5, requests.detail(asked)),
         ]
 
     def _open(self, asked: OpenRequested | DrillRequested, now: Now, after: list[Effect]) -> None:
@@ -257,18 +255,18 @@ class Machine:
         if isinstance(asked, OpenRequested):
             self._latch(BY_COMMAND, lanes, now, after)
             text = f"{named} opened by {asked.by} by command: {asked.why}"
-            after.append(Audit("open_ordered", text, 1, _detail(asked)))
+            after.append(Audit("open_ordered", text, 1, requests.detail(asked)))
         else:
             self._latch(BY_DRILL, lanes, now, after)
             text = f"DRILL: {named} opened by {asked.by}: {asked.why}"
-            after.append(Audit("drill", text, 4, _detail(asked)))
+            after.append(Audit("drill", text, 4, requests.detail(asked)))
 
     def _inspect(self, asked: InspectRequested, now: Now, after: list[Effect]) -> None:
         until = (now.utc + timedelta(seconds=asked.for_s)).isoformat()
         inspection = Inspection(asked.by, asked.why, now.monotonic + asked.for_s, until)
         self.inspections[asked.input] = inspection
         text = f"INSPECTION: {asked.input} opens nothing until {until}, by {asked.by}: {asked.why}"
-        after.append(Audit("inspection", text, 4, _detail(asked) | {"until": until}))
+        after.append(Audit("inspection", text, 4, requests.detail(asked) | {"until": until}))
 
     def _end_inspections(self, now: Now, after: list[Effect]) -> None:
         for name, inspection in list(self.inspections.items()):
@@ -422,27 +420,5 @@ class Machine:
             after.append(Audit("open_confirmed", f"{name} is open", 5, {"lane": name}))
 
 
-# Of each request: the code of its records, and what it is called.
-REQUESTS: dict[type[Request], tuple[str, str]] = {
-    ResetRequested: ("reset", "reset"),
-    OpenRequested: ("open", "opening"),
-    DrillRequested: ("drill", "drill"),
-    InspectRequested: ("inspection", "inspection"),
-    InspectEnded: ("inspection_end", "end of an inspection"),
-}
-
-
 def _unread(name: str, fault: str) -> str:
     return UNREAD.get(fault, UNREAD[""]).format(name)
-
-
-def _detail(asked: Request) -> dict[str, str]:
-    """Who asked for what, why and through whom, as plain details of a record."""
-    detail = {"by": asked.by, "via": asked.via}
-    if not isinstance(asked, InspectEnded):
-        detail["why"] = asked.why
-    if isinstance(asked, InspectRequested | InspectEnded):
-        detail["input"] = asked.input
-    if isinstance(asked, OpenRequested | DrillRequested):
-        detail["lane"] = ",".join(sorted(asked.lanes))
-    return detail

@@ -139,7 +139,7 @@ class LaneState(NamedTuple):
 
 
 class Inspection(NamedTuple):
-    """An input that may open nothing until `until` (monotonic; `until_utc`: ISO 8601): on whose order, why."""
+    """An input that may open nothing until `until` (monotonic; in UTC `until_utc`, ISO 8601)."""
 
     by: str
     why: str

@@ -1,4 +1,4 @@
-"""Why the release does not do what a person asks, every reason at once.
+"""What persons ask of the release: every reason to refuse it, and how it stands in the records.
 
 Opening asks for a name and a reason and for no right: whoever reaches the socket may open.
 """
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from gated.release.words import (
+    Audit,
     Cause,
     DrillRequested,
     InspectEnded,
@@ -22,7 +23,17 @@ if TYPE_CHECKING:
     from gated.release.machine import Machine
 
 
-def of(machine: Machine, asked: Request) -> list[str]:
+# The code of each request's records, and what it is called.
+REQUESTS: dict[type[Request], tuple[str, str]] = {
+    ResetRequested: ("reset", "reset"),
+    OpenRequested: ("open", "opening"),
+    DrillRequested: ("drill", "drill"),
+    InspectRequested: ("inspection", "inspection"),
+    InspectEnded: ("inspection_end", "end of an inspection"),
+}
+
+
+def refusals(machine: Machine, asked: Request) -> list[str]:
     """Every reason for which this request is refused now; empty when it is allowed."""
     match asked:
         case ResetRequested(by, why):
@@ -107,3 +118,22 @@ def _time(machine: Machine, for_s: float) -> Iterator[str]:
     longest = machine.plan.times.inspect_max_s
     if not 0 < for_s <= longest:  # also true of what is no number
         yield f"an inspection lasts more than 0 and at most {longest / 3600:g} hours, not {for_s / 3600:g}"
+
+
+def refused(asked: Request, reasons: Iterable[str]) -> Audit:
+    """The record of a refusal."""
+    code, what = REQUESTS[type(asked)]
+    text = f"{what} by {asked.by or 'nobody'} refused: " + "; ".join(reasons)
+    return Audit(f"{code}_refused", text, 4, detail(asked))
+
+
+def detail(asked: Request) -> dict[str, str]:
+    """Who asked for what, why and through whom, as plain details of a record."""
+    told = {"by": asked.by, "via": asked.via}
+    if not isinstance(asked, InspectEnded):
+        told["why"] = asked.why
+    if isinstance(asked, InspectRequested | InspectEnded):
+        told["input"] = asked.input
+    if isinstance(asked, OpenRequested | DrillRequested):
+        told["lane"] = ",".join(sorted(asked.lanes))
+    return told
