@@ -226,14 +226,17 @@ def _channels(settings: Settings) -> set[int] | None:
 
 def _check_ports(draft: _Draft) -> None:
     """Check that devices on one port can share it, and that no two of them are the same board or pin."""
-    ports: dict[str, tuple[str, Device]] = {}
+    ports: dict[str, dict[str, Device]] = {}
     pins: dict[str, str] = {}
     for name, device in draft.devices.items():
         settings = device.settings
         if isinstance(port := getattr(settings, "port", None), str):
-            other, first = ports.setdefault(port if "://" in port else os.path.realpath(port), (name, device))
-            if other != name and (why := _clash(first, device)):
-                draft.problems.append(f"devices.{name}.port: {other} uses {port} too; {why}")
+            sharing = ports.setdefault(port if "://" in port else os.path.realpath(port), {})
+            for other, first in sharing.items():
+                if why := _clash(first, device):
+                    draft.problems.append(f"devices.{name}.port: {other} uses {port} too; {why}")
+                    break
+            sharing[name] = device
         for pin in _pins(settings):
             owner = pins.setdefault(pin, name)
             if owner != name:

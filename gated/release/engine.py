@@ -33,6 +33,7 @@ from gated.release.proven import Proven
 from gated.release.reminders import Reminders
 from gated.release.sensing import Sensing
 from gated.release.signals import Signals, occasions
+from gated.release.state import ReleaseState
 from gated.release.testament import Testament
 from gated.release.words import (
     Alarmed,
@@ -69,6 +70,7 @@ class Release:
         self.config = config
         self.realtime = self.memory_locked = False
         self.changed = asyncio.Event()  # replaced by a new one at each change
+        self.drawn: tuple[float, ReleaseState] | None = None  # the snapshot, until something changes
         self.disk = Disk(config.state_dir, self._store_report)
         self.memory = Disk(config.socket.parent, self._memory_report)  # the second latch
         self.machine = Machine(config.plan, now())
@@ -203,16 +205,21 @@ class Release:
             for board in self.boards.values():
                 board.reflex(reflex)
         at = Now(time.monotonic(), datetime.now(UTC))
+        self.drawn = None
         try:
             effects = self.machine.handle(event, at)
         except Exception as error:
             self.broken(event, error)
             return []
         if effects and type(effects[0]) in (Open, Secure):
-            opening = tuple(effect.lane for effect in effects if type(effect) is Open)
+            opening = []
+            for effect in effects:
+                if type(effect) is Open:
+                    opening.append(effect.lane)
             if opening:
+                lanes = tuple(opening)
                 for board in self.boards.values():
-                    board.open(opening, posted=opening == reflex)
+                    board.open(lanes, posted=lanes == reflex)
             self._driven(effects, at)
             if self._release_kept is None:  # the outputs go as soon as this returns
                 self._release_kept = asyncio.get_running_loop().call_later(KEEP_BACK_S, self._let_go)
@@ -259,6 +266,7 @@ class Release:
             self._release_kept = None
         changed, self.changed = self.changed, asyncio.Event()
         changed.set()
+        self.drawn = None
         kept, self._kept = self._kept, []
         if any(isinstance(effect, WriteLatch) for effect, _ in kept):
             self._write_latch()
@@ -309,6 +317,7 @@ class Release:
 
     def board_changed(self, board: OutputBoard) -> None:
         """A board was written, lost, or found otherwise than commanded."""
+        self.drawn = None
         for channel in board.refused:
             text = f"{board.name}: coil {channel} does not do as it is told"
             self._fault(f"{board.name}.{channel}", text, "device")
