@@ -64,7 +64,7 @@ def explore() -> tuple[bool, list[str]]:
     except subprocess.TimeoutExpired:
         return False, [f"not done within {EXPLORATION_S} s"]
     said = done.stdout.strip().splitlines() or done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
-    return done.returncode == 0, said
+    return done.returncode == 0, [line.rstrip() for line in said]
 
 
 def machine(load_before: float) -> dict[str, object]:
