@@ -25,7 +25,7 @@ from pathlib import Path
 
 from gated.errors import GatedError
 from gated_simulators.bench.release import child
-from gated_simulators.proof.stage import Beside, Stage
+from gated_simulators.proof.stage import MEMORY, Beside, Stage
 
 TMPFS_KIB = 256
 IMAGE_KIB = 8192  # the smallest comfortable ext4
@@ -195,6 +195,7 @@ class ClockStepped(Condition):
         library = next(Path("/usr/lib").glob(f"*/faketime/{FAKETIME}"), None)
         if library is None:
             raise Unavailable("libfaketime is not installed (apt-get install faketime)")
+        self.stage.stack.callback(self._tidy)
         self._clock = self.stage.path / "clock"
         self._set(0)
         self.stage.environment |= {
@@ -203,6 +204,12 @@ class ClockStepped(Condition):
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "FAKETIME_CACHE_DURATION": str(FAKETIME_CACHE_S),
         }
+
+    def _tidy(self) -> None:
+        """The library leaves its shared memory behind when its process is ended by a signal."""
+        for pid in self.stage.pids:
+            for name in (f"faketime_shm_{pid}", f"sem.faketime_sem_{pid}"):
+                (MEMORY / name).unlink(missing_ok=True)
 
     def _set(self, years: int) -> None:
         fresh = self._clock.with_suffix(".new")

@@ -116,6 +116,7 @@ class Stage:
     more: str = ""  # of release.toml
     board: BoardProcess | None = None
     process: asyncio.subprocess.Process | None = None
+    pids: list[int] = field(default_factory=list)  # of every process that had `environment`
 
     def __post_init__(self) -> None:
         self.path = self.around.path / "release"
@@ -153,6 +154,7 @@ class Stage:
             cwd=self.path,  # what is installed counts, not what lies about
         ) as process:
             self.process = process
+            self.pids.append(process.pid)
             try:
                 yield process
             finally:
@@ -164,7 +166,8 @@ class Stage:
         """The rival on the board's other line, until the stage is cleared."""
         assert self.board is not None
         arguments = rival_arguments(self.board.ports["rival"], POLL_S, self.priority)
-        await self.stack.enter_async_context(child(*arguments, env=self.environment))
+        process = await self.stack.enter_async_context(child(*arguments, env=self.environment))
+        self.pids.append(process.pid)
 
     async def status(self) -> client.ReleaseState:
         """What the release says of itself. Raises GatedError."""
