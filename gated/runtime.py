@@ -20,6 +20,8 @@ from gated.clock import Clock
 from gated.config import Config, DeviceConfig
 from gated.core.effects import (
     Effect,
+    EmergencyEnded,
+    FreezeRollCall,
     Record,
     RecordKind,
     RedeemPass,
@@ -50,6 +52,8 @@ from gated.latency import Latency
 from gated.logs import log
 from gated.ports import ContactBoard, Kind, Presentation, Reader
 from gated.recorder import Recorder
+from gated.rollcall.clerk import Clerk
+from gated.rollcall.keeper import Place
 from gated.state import State
 from gated.wiring import Wiring
 
@@ -77,6 +81,7 @@ class Runtime:
         self.site = Site(config.plan)
         self.wiring = Wiring(config.lanes)
         self.recorder = Recorder(state.journal)
+        self.clerk = Clerk(state.roll_calls, self.recorder, lambda: state.journal.seq)
         self.decisions: Counter[str] = Counter()
         self.card_latency = Latency()
         self.pass_latency = Latency()
@@ -94,7 +99,8 @@ class Runtime:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Tell the core what the store remembers, and begin to store moves."""
+        """Tell the core what the stores remember, and begin to store moves."""
+        self.handle(self.clerk.resumed(self.state.last_alive))
         self.handle(PresenceRestored(tuple(await self.state.fleet.presence())))
         self._spawn(self._store_moves())
 
@@ -104,6 +110,7 @@ class Runtime:
             self._timer.cancel()
         while not self._moves.empty():
             await self._store(self._moves.get_nowait())
+        await self.clerk.finish()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -187,6 +194,7 @@ class Runtime:
         """Run on another configuration from now on; its devices are started and stopped elsewhere."""
         before, after = self.wiring, Wiring(config.lanes)
         self.config, self.wiring = config, after
+        self.state.roll_calls.keep_days = config.site.roll_call_days
         for device in self._boards.keys() - config.devices.keys():
             del self._boards[device]
         for device, coils in before.abandoned(after, self._held_open).items():
@@ -245,6 +253,11 @@ class Runtime:
                     self._spawn(self._claim(effect, Presented(at, self.pass_latency)))
                 case StoreMove(entry):
                     self._moves.put_nowait(entry)
+                case FreezeRollCall():
+                    site = self.config.site
+                    self.clerk.freeze(effect, Place(site.name, site.timezone, self.config.titles))
+                case EmergencyEnded():
+                    self.clerk.emergency_ended(effect)
 
     def _release(self, lane: str, directions: frozenset[Direction], presented: Presented | None) -> None:
         self._unsettled.discard(lane)
