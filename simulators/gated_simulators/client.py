@@ -28,15 +28,18 @@ async def ask(site: Path, do: str, args: dict[str, Any] | None = None) -> Any:
         raise
 
 
-async def act(site: Path, wanted: argparse.Namespace) -> None:
-    """Carry out an act of `commands` on the building of a site. `kill` needs no building."""
+async def act(site: Path, wanted: argparse.Namespace) -> str:
+    """Carry out an act of `commands` on the building of a site, and return what it remarks.
+
+    `kill` needs no building.
+    """
     if wanted.do == "kill":
         kill(read(site), wanted.process)
-        return
+        return ""
     if wanted.do == "code":
         wanted.code = _content_of(wanted.code)
     request = as_request(wanted)
-    await ask(site, str(request.pop("do")), request)
+    return await ask(site, str(request.pop("do")), request) or ""
 
 
 def kill(wiring: Wiring, process: str) -> None:

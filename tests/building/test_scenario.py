@@ -113,14 +113,14 @@ def test_names_that_a_site_does_not_have_are_told_at_once(tmp_path: Path, site: 
     found = strangers(load(written(tmp_path, STRANGE)), wires)
     assert [sentence.partition(";")[0] for sentence in found] == [
         "step.0.do: no lane is called 'lane-9'",
-        "step.0.do: no device is called 'board-7'",
+        "step.0.do: no device or line is called 'board-7'",
         "step.0.do: no alarm contact is called 'flood'",
         "step.0.expect.0: no lane is called 'lane-9'",
         "step.0.expect.1: no lane or coil is called 'lane-8'",
         "step.0.expect.2: no coil is called 'lane-1.release_entri'",
         "step.0.expect.3: no lamp is called 'lane-1.blue'",
         "step.0.expect.4: no beam is called 'lane-1.middle'",
-        "step.0.expect.5: no alarm contact is called 'smoke'",
+        "step.0.expect.5: no contact is called 'smoke'",
         "step.0.expect.6: no device is called 'board-3'",
         "step.0.expect.7: no lane is called 'lane-3'",
         "step.0.expect.7: no access point is called 'reader-9'",

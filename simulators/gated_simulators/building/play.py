@@ -109,7 +109,8 @@ class Player:
             for key, value in vars(wanted).items():
                 if isinstance(value, str):
                     setattr(wanted, key, fill(value, self._kept))
-            await client.act(self._wiring.site, wanted)
+            if told := await client.act(self._wiring.site, wanted):
+                self._tell(f"    {told}")
 
     async def _process(self, verb: str, name: str) -> None:
         if self._processes is None:
