@@ -97,6 +97,11 @@ class Source(NamedTuple):
     cause: Cause
 
 
+BY_COMMAND = Source("gatectl", Cause.MANUAL)  # what a person opened by command
+BY_DRILL = Source("drill", Cause.DRILL)
+LATCH_LOST = Source("latch-file", Cause.FAULT)  # stands for a latch that could not be read
+
+
 class Latched(NamedTuple):
     """A latched cause: since when (UTC, ISO 8601) and the lanes it still holds open."""
 
@@ -118,7 +123,11 @@ class InputState(NamedTuple):
 
 
 class LaneState(NamedTuple):
-    """`driven`: the command was written to every output of the lane. `is_open`, `clear`: None is unknown."""
+    """`driven`: the command was written to every output of the lane. `is_open`, `clear`: None is unknown.
+
+    `unconfirmed_since`: commanded open at that time (or no longer seen open since then) and not confirmed.
+    `opened_s`: seconds from the command to open until that was confirmed; None: not commanded, or not yet.
+    """
 
     command: Command = Command.NONE
     driven: bool = False
@@ -126,14 +135,16 @@ class LaneState(NamedTuple):
     clear: bool | None = None
     unconfirmed_since: float | None = None
     by_hand: bool = False
+    opened_s: float | None = None
 
 
 class Inspection(NamedTuple):
-    """A source that may not open anything until `until` (monotonic): who asked for that, and why."""
+    """An input that may open nothing until `until` (monotonic; in UTC `until_utc`, ISO 8601)."""
 
     by: str
     why: str
     until: float
+    until_utc: str
 
 
 class Reset(NamedTuple):
@@ -236,20 +247,8 @@ class Tick(NamedTuple):
     """`next_deadline` was reached."""
 
 
-Event = (
-    InputSeen
-    | FeedbackSeen
-    | ClearSeen
-    | OutputDriven
-    | ResetRequested
-    | OpenRequested
-    | DrillRequested
-    | InspectRequested
-    | InspectEnded
-    | LatchRestored
-    | LatchUnreadable
-    | Tick
-)
+Request = ResetRequested | OpenRequested | DrillRequested | InspectRequested | InspectEnded
+Event = InputSeen | FeedbackSeen | ClearSeen | OutputDriven | Request | LatchRestored | LatchUnreadable | Tick
 
 # Effects
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from gated.release.machine import LATCH_FILE, Machine
+from gated.release.machine import Machine
 from gated.release.words import (
+    LATCH_LOST,
     Audit,
     Cause,
     ClearSeen,
@@ -198,7 +199,7 @@ def test_opening_that_is_not_seen_is_told_and_withdrawn_when_it_is() -> None:
     assert codes(story.wait(2.9)) == []
     assert codes(story.wait(0.1)) == ["open_by_hand"]
     assert story.machine.faults() == ["OPEN BY HAND: north"]
-    assert codes(story(FeedbackSeen("north", True))) == ["open_confirmed"]
+    assert codes(story(FeedbackSeen("north", True))) == ["opened", "open_confirmed"]
     assert story.machine.faults() == []
     story(FeedbackSeen("north", None))
     assert codes(story.wait(3)) == ["open_by_hand"]
@@ -208,7 +209,7 @@ def test_a_lane_without_feedback_is_confirmed_by_its_output_alone() -> None:
     story = Story().started()
     story(InputSeen("quake", True))
     assert codes(story.wait(3)) == ["open_by_hand"]
-    assert codes(story(OutputDriven("south", True))) == ["open_confirmed"]
+    assert codes(story(OutputDriven("south", True))) == ["opened", "open_confirmed"]
     story(OutputDriven("south", False))
     assert codes(story.wait(3)) == ["open_by_hand"]
 
@@ -233,7 +234,7 @@ def test_a_latch_that_cannot_be_read_opens_all_and_needs_a_reset() -> None:
     assert moves(story(LatchUnreadable("torn"))) == ["Open north", "Open south"]
     story.started()
     assert story.machine.phase is Phase.ALARM
-    assert next(iter(story.machine.latched)) == Source(LATCH_FILE, Cause.FAULT)
+    assert next(iter(story.machine.latched)) == LATCH_LOST
     story(ResetRequested("mori", "file system repaired"))
     assert moves(story.wait(20)) == ["Secure north", "Secure south"]
 
