@@ -11,14 +11,17 @@ from pathlib import Path
 
 from gated.errors import GatedError
 
-MODULES = ("status", "operate", "events", "allowlist", "passes", "release")
+MODULES = (
+    *("status", "operate", "events", "allowlist", "passes"),
+    *("release", "emergency", "output_test", "doctor"),
+)
 DEFAULT_CONFIG = "/etc/gated/gated.toml"
 EPILOG = """\
 exit codes:
   0  done
   1  refused, or something is wrong: one sentence on standard error says what
   2  wrong usage
-  3  gatectl status only: the gate works, but has faults
+  3  gatectl status, doctor, commission: it works, but has faults, warnings or steps that failed
 """
 
 

@@ -1,13 +1,20 @@
-"""`gatectl status`: lanes, devices, emergency release, list, journal, clock."""
+"""`gatectl status`: the emergency release in its own words, then gated: lanes, devices, journal, clock.
+
+The release is asked first and without gated, so that it is seen while gated is down or misconfigured.
+"""
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
-from collections.abc import Iterable
 from typing import Any
 
-from gated.ctl.ask import ask, show_json
+from gated.ctl.ask import ask, release_state, show_json
+from gated.ctl.banners import banners
+from gated.ctl.table import table
+from gated.errors import GatedError
+from gated.release.state import ReleaseState
 
 CLEAR = "\x1b[H\x1b[2J"
 FAULTY = 3
@@ -22,16 +29,41 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show the status; 3 when anything is faulty."""
+    """Show the status; 3 when anything is faulty, 1 when gated cannot be asked."""
     while True:
-        status = ask(args, "status")
+        release = _release(args)
+        try:
+            status, error = ask(args, "status"), None
+        except GatedError as down:
+            status, error = None, down
         if args.json:
-            show_json(status)
+            emergency = release.to_json() if isinstance(release, ReleaseState) else None
+            show_json({**(status or {"error": str(error)}), "emergency": emergency})
         else:
-            print(f"{CLEAR if args.watch else ''}{render(status)}", flush=True)
+            told = "\n".join(_told(release, alone=status is None))
+            text = f"{told}\n\n{render(status)}" if status and told else render(status) if status else told
+            print(f"{CLEAR if args.watch else ''}{text}", flush=True)
+        if error:
+            print(f"gatectl: {error}", file=sys.stderr, flush=True)
         if not args.watch:
-            return FAULTY if status["faults"] or not status["clock"]["trusted"] else 0
+            return 1 if error else FAULTY if status["faults"] or not status["clock"]["trusted"] else 0
         time.sleep(1.0)
+
+
+def _release(args: argparse.Namespace) -> ReleaseState | GatedError | None:
+    """The release's own word, why there is none, or None where this box has no release.toml."""
+    try:
+        return release_state(args)
+    except GatedError as error:
+        return error if args.release_config.exists() else None
+
+
+def _told(release: ReleaseState | GatedError | None, alone: bool) -> list[str]:
+    """What stands above everything else; `alone`: nothing follows that tells of the release."""
+    if isinstance(release, ReleaseState):
+        phase = f"emergency release: {release.phase}, {'armed' if release.armed else 'NOT armed'}"
+        return [*banners(release), *([phase, *(f"  {f}" for f in release.faults)] if alone else [])]
+    return [f"emergency release: {release or 'is not configured on this box'}"] if alone else []
 
 
 def render(status: dict[str, Any]) -> str:
@@ -42,7 +74,7 @@ def render(status: dict[str, Any]) -> str:
     lines = [
         f"{status['site']}: gated {status['version']}, up {_span(status['uptime_s'])}",
         "",
-        *_table(
+        *table(
             ("LANE", "STATE", "MODE", "WAY", "WHY", "FAULTS"),
             (
                 (
@@ -57,7 +89,7 @@ def render(status: dict[str, Any]) -> str:
             ),
         ),
         "",
-        *_table(
+        *table(
             ("DEVICE", "DRIVER", "STATE", "SINCE", "OPENED", ""),
             (
                 (name, d["driver"], "ok" if d["ok"] else "FAULT", d["since"], str(d["opened"]), d["fault"])
@@ -83,13 +115,6 @@ def _loaded(allowlist: dict[str, Any]) -> str:
     if allowlist["fault"]:
         return str(allowlist["fault"])
     return f"loaded {allowlist['loaded_at']}" if allowlist["loaded_at"] else "none was loaded yet"
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
-    """Columns as wide as their widest cell."""
-    cells = [head, *rows]
-    widths = [max(len(row[n]) for row in cells) for n in range(len(head))]
-    return ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells]
 
 
 def _span(seconds: float) -> str:

@@ -40,7 +40,7 @@ async def status(path: Path) -> ReleaseState:
 
 
 async def request(path: Path, do: str, **args: Any) -> Any:
-    """Ask once: `status`, or `reset` with `by` and `why`.
+    """Ask once: `status`, or a verb of gated.release.desk with its words (`reset` with `by` and `why`).
 
     Raises RequestRefused with every reason of a refusal, GatedError when nobody answers.
     """

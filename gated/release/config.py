@@ -22,11 +22,12 @@ from gated.settings_file import check, read_toml
 
 M = TypeVar("M", bound=BaseModel)
 Seconds = Annotated[float, Field(ge=0, le=3600)]
+DEFAULT_SOCKET = Path("/run/gated-release/release.sock")
 
 
 class _Release(Settings):
     state_dir: Path = Path("/var/lib/gated-release")
-    socket: Path = Path("/run/gated-release/release.sock")
+    socket: Path = DEFAULT_SOCKET
     reset_by: Annotated[list[str], Field(min_length=1)]
     relock_warning_s: Seconds = 10.0
     relock_interval_s: Seconds = 5.0
@@ -155,7 +156,7 @@ def socket_path(path: Path) -> Path:
     """Where the release answers, by its file; for those who only want to ask. Raises ConfigError."""
     release = read_toml(path).get("release", {})
     where = release.get("socket") if isinstance(release, dict) else None
-    return path.parent / (where if isinstance(where, str) else _Release.model_fields["socket"].default)
+    return path.parent / (where if isinstance(where, str) else DEFAULT_SOCKET)
 
 
 def _tables(draft: _Draft, tables: dict[str, Any], section: str) -> list[tuple[str, Any]]:

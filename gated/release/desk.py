@@ -1,25 +1,103 @@
-"""What may be asked of the release over its socket: watch, status, reset."""
+"""What may be asked of the release over its socket: its state, and what persons may have it do.
+
+Whether a person may is for the machine to say; here a request only becomes the event that it is. Words
+that make no sense are refused here, with everything that is wrong with them.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
+import math
+from collections.abc import AsyncIterator, Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from gated import jsonlines
 from gated.errors import RequestRefused
 from gated.release.engine import Release
 from gated.release.picture import picture
-from gated.release.words import Refused, ResetRequested
+from gated.release.words import (
+    DrillRequested,
+    Event,
+    InspectEnded,
+    InspectRequested,
+    OpenRequested,
+    Refused,
+    ResetRequested,
+)
 
 HEARTBEAT_S = 1.0
 WATCHERS = 32
 RETRY_S = 5.0
-DURABLE_S = 5.0  # how long the answer to a reset waits for its record to be on disk
+DURABLE_S = 5.0  # how long the answer to a person waits for its record to be on disk
+
+
+class Asked:
+    """The words of one request, taken one by one; what is wrong with them is gathered in `problems`."""
+
+    def __init__(self, request: Mapping[str, Any], peer: jsonlines.Peer) -> None:
+        self._request = request
+        self.via = f"uid {peer.uid}, pid {peer.pid}"
+        self.problems: list[str] = []
+
+    def text(self, key: str, meaning: str) -> str:
+        """A word or sentence that must be there, stripped of blanks; whether it may be empty others say."""
+        value = self._request.get(key)
+        if not isinstance(value, str):
+            self.problems.append(f"it says {meaning} ({key})")
+            return ""
+        return value.strip()
+
+    def lanes(self) -> frozenset[str]:
+        """The lanes that are named; none named: none."""
+        value = self._request.get("lanes") or []
+        if not isinstance(value, list) or not all(isinstance(lane, str) for lane in value):
+            self.problems.append("lanes is a list of names")
+            return frozenset()
+        return frozenset(value)
+
+    def seconds(self) -> float:
+        """`hours`, in seconds. That the machine can judge it, it is a number that has a size."""
+        value = self._request.get("hours")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            self.problems.append("it says for how long (hours, a number)")
+            return 0.0
+        return value * 3600.0
+
+
+class Verb(NamedTuple):
+    """Something a person may have the release do: its name in a refusal, and the event that it is."""
+
+    name: str
+    event: Callable[[Asked], Event]
+
+
+def _by(asked: Asked) -> str:
+    return asked.text("by", "who asks")
+
+
+def _why(asked: Asked) -> str:
+    return asked.text("why", "the reason")
+
+
+VERBS: Mapping[str, Verb] = MappingProxyType(
+    {
+        "open": Verb("open", lambda a: OpenRequested(_by(a), _why(a), a.lanes(), a.via)),
+        "drill": Verb("drill", lambda a: DrillRequested(_by(a), _why(a), a.lanes(), a.via)),
+        "inspect": Verb(
+            "inspection",
+            lambda a: InspectRequested(a.text("input", "which input"), _by(a), _why(a), a.seconds(), a.via),
+        ),
+        "inspect_end": Verb(
+            "end of the inspection", lambda a: InspectEnded(a.text("input", "which input"), _by(a), a.via)
+        ),
+        "reset": Verb("reset", lambda a: ResetRequested(_by(a), _why(a), a.via)),
+    }
+)
 
 
 class Desk:
-    """Answers requests; reads the release, and changes it by nothing but a reset."""
+    """Answers requests; reads the release, and changes it by nothing but what persons ask (`VERBS`)."""
 
     def __init__(self, release: Release) -> None:
         self._release = release
@@ -40,21 +118,18 @@ class Desk:
 
     async def answer(self, request: dict[str, Any], peer: jsonlines.Peer) -> Any:
         """Answer one request. Raises RequestRefused."""
-        match request:
-            case {"do": "status"}:
-                return picture(self._release).to_json()
-            case {"do": "watch"}:
-                if self._watchers >= WATCHERS:
-                    raise RequestRefused(f"{WATCHERS} are watching already")
-                return self._watch()
-            case {"do": "reset", "by": str(by), "why": str(why)}:
-                return await self._reset(by.strip(), why.strip(), peer)
-            case {"do": "reset"}:
-                raise RequestRefused("a reset says who resets (by) and the reason (why)")
-            case _:
-                raise RequestRefused(
-                    f"{request['do']!r} is not something to ask; there are: watch, status, reset"
-                )
+        asked = request["do"]
+        if asked == "status":
+            return picture(self._release).to_json()
+        if asked == "watch":
+            if self._watchers >= WATCHERS:
+                raise RequestRefused(f"{WATCHERS} are watching already")
+            return self._watch()
+        verb = VERBS.get(asked)
+        if verb is None:
+            known = ", ".join(["status", "watch", *VERBS])
+            raise RequestRefused(f"{asked!r} is not something to ask; there are: {known}")
+        return await self._do(verb, Asked(request, peer))
 
     async def _watch(self) -> AsyncIterator[dict[str, Any]]:
         """The state now, at each change, and once a second; a slow reader misses some, and delays nobody."""
@@ -71,10 +146,13 @@ class Desk:
         finally:
             self._watchers -= 1
 
-    async def _reset(self, by: str, why: str, peer: jsonlines.Peer) -> dict[str, Any]:
-        effects = self._release.feed(ResetRequested(by, why, f"uid {peer.uid}, pid {peer.pid}"))
+    async def _do(self, verb: Verb, asked: Asked) -> dict[str, Any]:
+        event = verb.event(asked)
+        if asked.problems:
+            raise RequestRefused(f"{verb.name} refused: " + "; ".join(asked.problems))
+        effects = self._release.feed(event)
         recorded = await self._release.disk.durable(DURABLE_S)
         refused = [reason for effect in effects if isinstance(effect, Refused) for reason in effect.reasons]
         if refused:
-            raise RequestRefused("reset refused: " + "; ".join(refused))
+            raise RequestRefused(f"{verb.name} refused: " + "; ".join(refused))
         return {"recorded": recorded, "state": picture(self._release).to_json()}
