@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
@@ -54,6 +54,12 @@ class SiteConfig:
     control_socket: Path
     release_socket: Path | None
     clock: Literal["rtc", "ntp"]
+    roll_call_days: int = 7
+
+    @property
+    def roll_calls(self) -> tuple[Path, Path]:
+        """Where roll calls are kept, and where they lie while the disk refuses."""
+        return self.state_dir / "rollcall", self.control_socket.parent / "rollcall"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,7 @@ class Config:
     devices: Mapping[str, DeviceConfig]
     lanes: Mapping[str, LaneWiring]
     warnings: tuple[str, ...] = ()
+    titles: Mapping[str, str] = field(default_factory=dict)  # of areas, for people
 
     @property
     def state_dir(self) -> Path:
@@ -98,7 +105,8 @@ def load(path: Path) -> Config:
     site = _site(found.site, path)
     wires = {name: _wiring(table) for name, table in found.lanes.items()}
     doubts = tuple(warnings(settings, found))
-    return Config(path, _digest(path), site, _plan(found, site), devices, wires, doubts)
+    titles = {name: table.title for name, table in found.areas.items()}
+    return Config(path, _digest(path), site, _plan(found, site), devices, wires, doubts, titles)
 
 
 def _digest(path: Path) -> str:
@@ -204,6 +212,7 @@ def _site(table: SiteTable, path: Path) -> SiteConfig:
         control_socket=base / table.control_socket,
         release_socket=base / table.release_socket if table.release_socket else None,
         clock=table.clock,
+        roll_call_days=table.roll_call_days,
     )
 
 

@@ -13,6 +13,7 @@ from gated.errors import GatedError, RequestRefused
 from gated.jsonlines import Peer
 from gated.reload import Reloader
 from gated.report import Report
+from gated.rollcall.sheet import describe
 from gated.runtime import Runtime
 from gated.settings_file import near
 
@@ -44,6 +45,8 @@ class Control:
             "status": self._status,
             "metrics": self._metrics,
             "rollcall": self._roll_call,
+            "rollcall.look": self._look,
+            "rollcall.close": self._close,
             "reload": self._reload,
             "mode": self._mode,
             "assist": self._assist,
@@ -95,7 +98,23 @@ class Control:
             ],
         }
 
+    async def _look(self, request: Request, note: Note) -> Any:
+        """Record that somebody looks at a roll call, which they read from its file."""
+        sheet = self._runtime.state.roll_calls.find(_text(request, "id"))
+        how = _text(request, "how")
+        _known("way to look", how, ("shown", "printed"))
+        _text(request, "by")
+        self._tell("roll_call_seen", note, roll_call=sheet.id, how=how)
+        return describe(sheet)
+
     # ---- commands
+
+    async def _close(self, request: Request, note: Note) -> Any:
+        name, by, why = _text(request, "id"), _text(request, "by"), _text(request, "why")
+        calls, now = self._runtime.state.roll_calls, self._runtime.clock.now()
+        sheet = await calls.close(name, by, why, now.utc)
+        self._tell("roll_call_closed", note, roll_call=sheet.id)
+        return describe(sheet)
 
     async def _reload(self, request: Request, note: Note) -> Any:
         return {"changes": await self._reloader.reload(note)}

@@ -83,7 +83,7 @@ async def serve(config: Config) -> None:
         parts.run(state.journal.flush_forever())
         parts.callback(clock.keep)
         parts.run(clock.keep_forever())
-        parts.run(purge_forever(state, clock))
+        await state.roll_calls.load()
 
         runtime = Runtime(config, state, clock, crashed)
         after = "a crash" if crashed else "a clean stop"
@@ -94,6 +94,8 @@ async def serve(config: Config) -> None:
         parts.callback(runtime.recorder.note, RecordKind.AUDIT, "stopped")
         await runtime.start()
         parts.push_async_callback(runtime.stop)
+        parts.run(purge_forever(state, clock, runtime.roll_call_removed))
+        parts.run(state.roll_calls.retry_forever())
 
         link = ReleaseLink(config.release_socket, runtime.emergency, runtime.handle)
         parts.run(link.run())

@@ -17,6 +17,8 @@ from gated.supervisor import FIRST_BACKOFF_S
 MAX_BACKOFF_S = 1.0
 """Longest pause between two attempts: an emergency must not go unseen for long."""
 
+DRILL = "drill"  # the cause, as the release says it
+
 NOT_CONFIGURED = "no emergency release is configured (site.release_socket): emergencies go unseen"
 
 
@@ -37,6 +39,7 @@ class ReleaseLink:
         self._lost = lost
         self._told: EmergencyReported | EmergencyLinkLost | None = None
         self._known = asyncio.Event()
+        self._listening = False
 
     async def run(self) -> None:
         """Serve until cancelled; without a socket the fault is told once and stays."""
@@ -79,7 +82,11 @@ class ReleaseLink:
             state.open_lanes,
             tuple(dict.fromkeys(cause.cause for cause in state.causes)),
             state.unconfirmed_lanes,
+            state.drill,
+            _since(state),
+            None if state.open_lanes else self._last_open(state),
         )
+        self._listening = True
         if self.fault is not None:
             self.since = datetime.now(UTC)
             self.fault = None
@@ -87,10 +94,33 @@ class ReleaseLink:
             self._told = event
             self._reported(event)
 
+    def _last_open(self, state: client.ReleaseState) -> datetime | None:
+        """When a lane was last held open; after a silence, also when an alarm input was last active."""
+        told = [state.last_open_at]
+        if not self._listening:
+            told += [one.last_active for one in state.inputs.values()]
+        return max(filter(None, map(_instant, told)), default=None)
+
     def _lose(self, why: str) -> None:
         self.fault = why
+        self._listening = False
         self._known.set()
         if not isinstance(self._told, EmergencyLinkLost):
             self.since = datetime.now(UTC)
             self._told = EmergencyLinkLost(why)
             self._lost(self._told)
+
+
+def _since(state: client.ReleaseState) -> datetime | None:
+    """When the oldest latched cause was; of those that are no drill, if it is none."""
+    causes = [cause for cause in state.causes if state.drill or cause.cause != DRILL]
+    return min(filter(None, (_instant(cause.latched_at) for cause in causes)), default=None)
+
+
+def _instant(text: str) -> datetime | None:
+    """An aware instant, or None for anything else."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at if at.tzinfo else None

@@ -9,6 +9,7 @@ from gated import __version__
 from gated.core.model import Lane
 from gated.devices import Devices
 from gated.link import ReleaseLink
+from gated.rollcall.sheet import describe
 from gated.runtime import Runtime
 
 
@@ -42,6 +43,7 @@ class Report:
             "journal": {"seq": journal.seq, "pending": journal.pending, "fault": journal.fault or ""},
             "clock": runtime.clock.status(),
             "occupancy": dict(runtime.site.occupancy()),
+            "roll_calls": [describe(sheet) for sheet in runtime.state.roll_calls.open],
             "latency_ms": self._latency(),
             "faults": self.faults(),
         }

@@ -20,6 +20,8 @@ from gated.clock import Clock
 from gated.config import Config, DeviceConfig
 from gated.core.effects import (
     Effect,
+    EmergencyEnded,
+    FreezeRollCall,
     Record,
     RecordKind,
     RedeemPass,
@@ -41,6 +43,7 @@ from gated.core.events import (
     PresenceRestored,
     RedemptionAnswered,
     RedemptionOutcome,
+    Resumed,
 )
 from gated.core.lane import LaneState
 from gated.core.model import Direction, Signal
@@ -50,6 +53,7 @@ from gated.latency import Latency
 from gated.logs import log
 from gated.ports import ContactBoard, Kind, Presentation, Reader
 from gated.recorder import Recorder
+from gated.rollcall.keeper import Place
 from gated.state import State
 from gated.wiring import Wiring
 
@@ -92,9 +96,18 @@ class Runtime:
         }
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._calls: set[asyncio.Task[None]] = set()  # those of the roll calls, finished even when we stop
 
     async def start(self) -> None:
-        """Tell the core what the store remembers, and begin to store moves."""
+        """Tell the core what the stores remember, and begin to store moves."""
+        lasting = self.state.roll_calls.lasting
+        self.handle(
+            Resumed(
+                self.state.last_alive,
+                datetime.fromisoformat(max(lasting.frozen_at, lasting.alarm_at)) if lasting else None,
+                lasting.drill if lasting else False,
+            )
+        )
         self.handle(PresenceRestored(tuple(await self.state.fleet.presence())))
         self._spawn(self._store_moves())
 
@@ -104,6 +117,7 @@ class Runtime:
             self._timer.cancel()
         while not self._moves.empty():
             await self._store(self._moves.get_nowait())
+        await asyncio.gather(*self._calls, return_exceptions=True)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -187,6 +201,7 @@ class Runtime:
         """Run on another configuration from now on; its devices are started and stopped elsewhere."""
         before, after = self.wiring, Wiring(config.lanes)
         self.config, self.wiring = config, after
+        self.state.roll_calls.keep_days = config.site.roll_call_days
         for device in self._boards.keys() - config.devices.keys():
             del self._boards[device]
         for device, coils in before.abandoned(after, self._held_open).items():
@@ -245,6 +260,10 @@ class Runtime:
                     self._spawn(self._claim(effect, Presented(at, self.pass_latency)))
                 case StoreMove(entry):
                     self._moves.put_nowait(entry)
+                case FreezeRollCall():
+                    self._spawn(self._freeze(effect), self._calls)
+                case EmergencyEnded(at):
+                    self._spawn(self.state.roll_calls.emergency_over(at), self._calls)
 
     def _release(self, lane: str, directions: frozenset[Direction], presented: Presented | None) -> None:
         self._unsettled.discard(lane)
@@ -278,6 +297,28 @@ class Runtime:
             log.error(str(error), event_code="move_not_stored")
             self.recorder.note(RecordKind.FAULT, "move_not_stored", error=str(error))
 
+    async def _freeze(self, effect: FreezeRollCall) -> None:
+        """Make the roll call: nothing waits for it, and it waits for nothing but its disk."""
+        place = Place(self.config.site.name, self.config.site.timezone, self.config.titles)
+        calls = self.state.roll_calls
+        sheet, took_s = await calls.freeze(effect, place, self.state.journal.seq)
+        late_s = "unknown" if sheet.late_s is None else f"{sheet.late_s + took_s:.3f}"
+        self.recorder.note(
+            RecordKind.ALARM,
+            "roll_call_made",
+            roll_call=sheet.id,
+            drill="yes" if sheet.drill else "",
+            inside=str(len(sheet.people)),
+            in_doubt=str(sheet.in_doubt),
+            late_s=late_s,
+        )
+        if calls.fault:
+            self.recorder.note(RecordKind.FAULT, "roll_call_not_kept", error=calls.fault)
+
+    def roll_call_removed(self, name: str) -> None:
+        """A roll call reached the end of its retention."""
+        self.recorder.note(RecordKind.AUDIT, "roll_call_removed", roll_call=name)
+
     def _arm(self, earliest: float) -> None:
         """Let the timer ring at the core's next deadline, not before `earliest`."""
         due = self.site.next_deadline
@@ -293,7 +334,8 @@ class Runtime:
         self._timer = None
         self.handle(DeadlinePassed())
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]] | None = None) -> None:
+        tasks = self._tasks if among is None else among
         task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from gated.errors import StoreError
 from gated.fleet import Fleet
 from gated.journal import Journal
 from gated.passes import Desk, Store, Verifier
+from gated.rollcall import RollCalls
 
 PURGE_S = 3600.0
 
@@ -62,6 +63,8 @@ class State:
     resolver: Resolver
     desk: Desk
     allowlist: Path
+    roll_calls: RollCalls
+    last_alive: datetime | None = None  # when a gated was last known to work on it, before this one
 
     @property
     def fleet(self) -> Fleet:
@@ -70,7 +73,8 @@ class State:
 
     def faults(self) -> list[str]:
         """What is wrong with the files, a sentence each."""
-        found = [self.journal.fault, self.cache.fault, self.passes.fault, *self.verifier.problems]
+        stores = (self.journal, self.cache, self.passes, self.roll_calls)
+        found = [*(store.fault for store in stores), *self.verifier.problems]
         return [fault for fault in found if fault]
 
     def list_loaded_at(self) -> str:
@@ -86,6 +90,7 @@ class State:
 def open_state(config: Config, clock: Clock) -> Iterator[State]:
     """Open journal, key, list and passes. Raises StoreError."""
     where = config.state_dir
+    last_alive = _last_alive(where)
     with ExitStack() as files:
         journal = files.enter_context(closing(Journal(where / "journal", clock=lambda: clock.now().utc)))
         key = SiteKey.load_or_create(where / "site.key")
@@ -94,14 +99,30 @@ def open_state(config: Config, clock: Clock) -> Iterator[State]:
         passes = files.enter_context(closing(Store(where / "passes.db")))
         verifier = Verifier(where / "pass-keys")
         resolver = Resolver(cache, key, verifier, passes)
-        yield State(journal, cache, passes, verifier, resolver, Desk(passes), where / "allowlist.db")
+        roll_calls = RollCalls(*config.site.roll_calls, passes.holders, config.site.roll_call_days)
+        desk, listed = Desk(passes), where / "allowlist.db"
+        yield State(journal, cache, passes, verifier, resolver, desk, listed, roll_calls, last_alive)
 
 
-async def purge_forever(state: State, clock: Clock) -> None:
-    """Forget passes and presence past their retention, once an hour, while the time is trusted."""
+def _last_alive(state_dir: Path) -> datetime | None:
+    """By the files that a running gated writes: each record, and the time floor once a minute."""
+    stamps = []
+    for path in (state_dir / "time-floor", *(state_dir / "journal").glob("*")):
+        with suppress(OSError):
+            stamps.append(path.stat().st_mtime)
+    return datetime.fromtimestamp(max(stamps), UTC) if stamps else None
+
+
+async def purge_forever(state: State, clock: Clock, removed: Callable[[str], None]) -> None:
+    """Forget passes, presence and roll calls past their retention, once an hour, while the time is trusted.
+
+    `removed` is told the id of each roll call that is gone.
+    """
     while True:
         now = clock.now()
         if now.utc_trusted:
             with suppress(StoreError):  # the store shows its fault itself, and there is a next hour
                 await state.passes.purge(now.utc)
+            for name in await state.roll_calls.purge(now.utc):
+                removed(name)
         await asyncio.sleep(PURGE_S)

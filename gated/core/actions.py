@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gated.core.effects import Record, RecordKind, ReleaseLane, SecureLane, StoreMove
 from gated.core.grant import Grant
 from gated.core.lane import LaneAction, LaneState
-from gated.core.model import Direction, LaneContact, Signal
+from gated.core.model import OUTSIDE, Direction, LaneContact, Signal
 from gated.core.moment import Moment
 
 if TYPE_CHECKING:
@@ -72,7 +72,9 @@ def _complete(lane: Turnstile, m: Moment) -> None:
 
 def _cancel(lane: Turnstile, m: Moment) -> None:
     grant = lane.grant
-    if grant is not None:
+    if grant is not None and not lane.plan.has_beams:  # where nothing sees them, they may have gone through
+        _unconfirmed(lane, m)
+    elif grant is not None:
         _end_grant("cancelled", _ending(lane, grant), lane, grant, m)
         if grant.steps_in:
             lane.suspect(grant.direction, m)
@@ -85,7 +87,9 @@ def _unconfirmed(lane: Turnstile, m: Moment) -> None:
     _end_grant("unconfirmed", _ending(lane, grant), lane, grant, m)
     if grant.identifier:
         day = m.day if grant.direction is Direction.ENTRY else None
-        m.emit(StoreMove(m.presence.doubt(grant.identifier, grant.area, m.now.utc, day)))
+        # Perhaps outside is perhaps still inside: who was not seen to leave stays on the roll call.
+        area = lane.plan.inner if grant.area == OUTSIDE else grant.area
+        m.emit(StoreMove(m.presence.doubt(grant.identifier, area, m.now.utc, day)))
 
 
 def _keep(lane: Turnstile, m: Moment) -> None:

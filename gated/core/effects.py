@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from gated.core.events import PresenceEntry
@@ -49,6 +50,41 @@ class StoreMove:
     entry: PresenceEntry
 
 
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """Something that sees people, or emergencies, and did not for `seconds` of the last day."""
+
+    what: str
+    seconds: float
+    still: bool  # it does not now either
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeRollCall:
+    """Keep who may be inside at the moment of alarm: beyond this process, soon, and off the decision path.
+
+    `entries` are as they stood before the alarm put them in doubt. `alarm_at` is when the release latched
+    it, None where it did not say. `after_drill`: a drill had opened the gates before.
+    """
+
+    entries: tuple[PresenceEntry, ...]
+    at: datetime
+    alarm_at: datetime | None
+    causes: tuple[str, ...]
+    drill: bool
+    after_drill: bool
+    outages: tuple[Outage, ...]
+    time_trusted: bool
+    assumed: tuple[str, ...]  # lanes without beams, where passage is assumed
+
+
+@dataclass(frozen=True, slots=True)
+class EmergencyEnded:
+    """No lane is held open any more: the next alarm has a roll call of its own. None is closed by this."""
+
+    at: datetime
+
+
 class RecordKind(StrEnum):
     """The kinds of journal records the core writes."""
 
@@ -76,4 +112,6 @@ class Record:
     detail: Mapping[str, str] = field(default_factory=dict)
 
 
-Effect = ReleaseLane | SecureLane | SignalUser | RedeemPass | StoreMove | Record
+Effect = (
+    ReleaseLane | SecureLane | SignalUser | RedeemPass | StoreMove | FreezeRollCall | EmergencyEnded | Record
+)

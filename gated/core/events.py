@@ -68,11 +68,17 @@ class EmergencyReported:
     """The state of the emergency release, whole: `open_lanes` are held open by it now.
 
     `unconfirmed` are those of them that were not seen to open; our own relays are their second path.
+    `drill`: everything that holds them open was ordered as a drill. `since` is when the oldest cause was
+    latched (of those that are no drill, if there are any). `last_open_at` is when a lane was last held open,
+    where the release says so: that may have been while nobody here listened.
     """
 
     open_lanes: frozenset[str]
     causes: tuple[str, ...]
     unconfirmed: frozenset[str] = frozenset()
+    drill: bool = False
+    since: datetime | None = None
+    last_open_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +139,19 @@ class PresenceRestored:
 
 
 @dataclass(frozen=True, slots=True)
+class Resumed:
+    """gated runs again. `last_alive` is when it was last known to run, None if it never was.
+
+    `frozen` is the time of the roll call of an emergency that was not seen to end, None where there is
+    none; `drill`: it was made for a drill.
+    """
+
+    last_alive: datetime | None
+    frozen: datetime | None = None
+    drill: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class DeadlinePassed:
     """Nothing happened, and that is news: `Site.next_deadline` was reached."""
 
@@ -149,5 +168,6 @@ Event = (
     | AssistCommanded
     | PlanChanged
     | PresenceRestored
+    | Resumed
     | DeadlinePassed
 )

@@ -1,4 +1,4 @@
-"""The running of a site: contacts, devices, the emergency release, lane modes, a new plan."""
+"""The running of a site: contacts, devices, lane modes, a new plan."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from gated.core.actions import perform
-from gated.core.effects import Record, RecordKind, StoreMove
+from gated.core.effects import Record, RecordKind
 from gated.core.events import (
     ContactChanged,
     DeviceFaulted,
     DeviceRestored,
-    EmergencyLinkLost,
-    EmergencyReported,
     LaneModeCommanded,
     PlanChanged,
     PresenceRestored,
@@ -44,6 +42,7 @@ def device_faulted(site: Site, event: DeviceFaulted, m: Moment) -> None:
     if event.device in site.lost:
         return
     site.lost[event.device] = event.detail
+    site.outages.begin(f"device {event.device}", m.now.utc)
     detail = {"device": event.device, "what": event.detail}
     m.emit(Record(RecordKind.FAULT, "device_lost", detail=detail))
     for lane in site.turnstiles.values():
@@ -54,6 +53,7 @@ def device_restored(site: Site, event: DeviceRestored, m: Moment) -> None:
     """A device works again, and so do the lanes that waited for it."""
     if site.lost.pop(event.device, None) is None:
         return
+    site.outages.end(f"device {event.device}", m.now.utc)
     m.emit(Record(RecordKind.FAULT, "device_back", detail={"device": event.device}))
     for lane in site.turnstiles.values():
         _mind_devices(site, lane, m)
@@ -69,33 +69,6 @@ def _mind_devices(site: Site, lane: Turnstile, m: Moment) -> None:
         lane.trouble(key, words, m)
     for key in [key for key in lane.troubles if key.startswith("device ") and key not in lost]:
         lane.trouble(key, None, m)
-
-
-def emergency_reported(site: Site, event: EmergencyReported, m: Moment) -> None:
-    """Follow the emergency release: hold its lanes open, and forgive presence, for people walk unseen."""
-    if site.link_lost:
-        site.link_lost = False
-        m.emit(Record(RecordKind.FAULT, "emergency_link_back"))
-    before, causes = site.open_lanes, site.causes
-    site.open_lanes, site.causes, site.unconfirmed = event.open_lanes, event.causes, event.unconfirmed
-    changed = False
-    for lane in site.turnstiles.values():
-        held_open = lane.plan.id in event.open_lanes
-        changed = changed or held_open is not (lane.state is LaneState.EMERGENCY)
-        lane.emergency(held_open, event.causes, lane.plan.id not in event.unconfirmed, m)
-    if changed:
-        m.emit(StoreMove(m.presence.forgive(m.now.utc)))
-    elif causes != event.causes:
-        m.emit(Record(RecordKind.ALARM, "emergency_causes", detail={"causes": ", ".join(event.causes)}))
-    for name in sorted(event.open_lanes - before - site.turnstiles.keys()):
-        m.audit("unknown_lane", lane=name, event="EmergencyReported")
-
-
-def emergency_link_lost(site: Site, event: EmergencyLinkLost, m: Moment) -> None:
-    """The emergency release is silent: its last word stands."""
-    if not site.link_lost:
-        site.link_lost = True
-        m.emit(Record(RecordKind.FAULT, "emergency_link_lost", detail={"what": event.detail}))
 
 
 def mode_commanded(site: Site, event: LaneModeCommanded, m: Moment) -> None:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from math import inf
 from typing import Any
 
-from gated.core import access, events, operation
+from gated.core import access, emergency, events, operation
 from gated.core.claims import Claims
 from gated.core.effects import Effect, Record, RecordKind
 from gated.core.model import Now, Plan
 from gated.core.moment import Moment
+from gated.core.outages import Outages
 from gated.core.presence import Presence
 from gated.core.turnstile import LaneView, Turnstile
 
@@ -38,6 +40,9 @@ class Site:
     causes: tuple[str, ...] = field(init=False, default=())
     left_open: dict[str, bool] = field(init=False, default_factory=dict)  # see operation.plan_changed
     link_lost: bool = field(init=False, default=False)  # to the emergency release
+    frozen: emergency.Frozen | None = field(init=False, default=None)  # the roll call of this emergency
+    unseen_open: datetime | None = field(init=False, default=None)  # forgiven for it; see emergency.reported
+    outages: Outages = field(init=False, default_factory=Outages)
     modes_due: float = field(init=False, default=inf)
 
     def __post_init__(self) -> None:
@@ -103,10 +108,11 @@ _HANDLERS: dict[type, Callable[[Site, Any, Moment], None]] = {
     events.ContactChanged: operation.contact_changed,
     events.DeviceFaulted: operation.device_faulted,
     events.DeviceRestored: operation.device_restored,
-    events.EmergencyReported: operation.emergency_reported,
-    events.EmergencyLinkLost: operation.emergency_link_lost,
+    events.EmergencyReported: emergency.reported,
+    events.EmergencyLinkLost: emergency.link_lost,
     events.LaneModeCommanded: operation.mode_commanded,
     events.PlanChanged: operation.plan_changed,
     events.PresenceRestored: operation.presence_restored,
+    events.Resumed: emergency.resumed,
     events.DeadlinePassed: _time_passed,
 }

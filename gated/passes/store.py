@@ -57,6 +57,7 @@ INSERT INTO pass (id, revoked_at, revoked_why) VALUES (?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET revoked_at = excluded.revoked_at, revoked_why = excluded.revoked_why
 WHERE revoked_at IS NULL
 """
+_HOLDER = "SELECT grp, i, n, class FROM pass WHERE id = ?"
 _MOVE = "INSERT OR REPLACE INTO presence VALUES (?, ?, ?, ?, ?, ?)"
 _PURGE = "DELETE FROM pass WHERE coalesce(expires, used_at, revoked_at) < ?"
 _PURGE_PRESENCE = "DELETE FROM presence WHERE since < ?"
@@ -72,6 +73,15 @@ class PassStatus(NamedTuple):
 
 
 UNREGISTERED = PassStatus()
+
+
+class Holder(NamedTuple):
+    """The group of a pass, its place i of n there, and its class; all None for one never registered."""
+
+    group: bytes | None
+    i: int | None
+    n: int | None
+    pass_class: int | None
 
 
 class Registered(NamedTuple):
@@ -211,6 +221,16 @@ class Store:
                 )
             ]
         )
+
+    async def holders(self, ids: Iterable[bytes]) -> dict[bytes, Holder]:
+        """What is known of those ids that are passes. Raises StoreError."""
+        wanted = list(ids)
+
+        def job(database: sqlite3.Connection) -> dict[bytes, Holder]:
+            found = (database.execute(_HOLDER, (one,)).fetchone() for one in wanted)
+            return {one: Holder(*row) for one, row in zip(wanted, found, strict=True) if row is not None}
+
+        return await self._worker.do(job)
 
     async def purge(self, now: datetime, retention: timedelta = RETENTION) -> int:
         """Forget passes and presence `retention` (at least 2 days) after their day; return how many.

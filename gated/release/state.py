@@ -61,6 +61,8 @@ class ReleaseState:
     `armed`: every input is read and every output obeys. `realtime`: real-time priority was granted.
     `notes` are standing remarks on configuration and permissions, `faults` what needs a person now,
     `warnings` what needs one soon: overdue tests, power from the battery, a panel that is switched off.
+    `last_open_at` is when a cause last held a lane open, up to its relocking (UTC, ISO 8601; empty: never,
+    or not known); it outlives a restart, for whoever did not listen meanwhile.
     `drill`: everything that is latched was ordered as a drill. `outlived_by`: the process that opens the
     gates when this one dies or hangs; 0: there is none.
     """
@@ -80,6 +82,7 @@ class ReleaseState:
     warnings: tuple[str, ...] = ()
     memory_locked: bool = False
     outlived_by: int = 0
+    last_open_at: str = ""
 
     @property
     def open_lanes(self) -> frozenset[str]:
@@ -135,6 +138,7 @@ class ReleaseState:
             "warnings": list(self.warnings),
             "memory_locked": self.memory_locked,
             "outlived_by": self.outlived_by,
+            "last_open_at": self.last_open_at,
         }
 
     @classmethod
@@ -180,6 +184,7 @@ class ReleaseState:
                 warnings=tuple(str(w) for w in data.get("warnings", ())),
                 memory_locked=bool(data.get("memory_locked", False)),
                 outlived_by=int(data.get("outlived_by", 0)),
+                last_open_at=str(data.get("last_open_at", "")),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise GatedError(
