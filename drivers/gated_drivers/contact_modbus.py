@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated
 
 from pydantic import Field, field_validator
-from pymodbus.pdu.bit_message import ReadDiscreteInputsRequest
 
-from gated.ports import Contact, Driver, DriverFault, Kind, Settings
+from gated.ports import Contact, ContactTraits, Driver, DriverFault, Kind, Settings
 from gated_drivers._bounce import Bounce
+from gated_drivers._codecs.modbus_rtu import read_discrete_inputs
 from gated_drivers._modbus_bus import Bus, bus
+from gated_drivers._modbus_poll import Poll
 
 Address = Annotated[int, Field(ge=0, le=65535)]
 
@@ -32,6 +32,9 @@ class ModbusContactSettings(Settings):
         0.0, ge=0, le=1, description="how long a new state lasts before it counts; seconds"
     )
     timeout_s: float = Field(0.3, gt=0, le=10, description="an answer later than this is a fault; seconds")
+    turnaround_s: float = Field(
+        0.0, ge=0, le=0.1, description="silence kept on the line before each request, where boards need it; s"
+    )
 
     @field_validator("channels")
     @classmethod
@@ -42,45 +45,73 @@ class ModbusContactSettings(Settings):
 
 
 class ModbusContactBoard:
-    """A ContactBoard; a bit that is 1 is a closed contact, as the boards count it."""
+    """A PromptContactBoard; a bit that is 1 is a closed contact, as the boards count it."""
 
     def __init__(self, line: Bus, settings: ModbusContactSettings) -> None:
+        first = min(settings.channels)
         self._line = line
         self._settings = settings
-        self.read_at = time.monotonic()
+        self._request = read_discrete_inputs(settings.unit, first, max(settings.channels) - first + 1)
+        self._wires = [(c, c - first >> 3, 1 << (c - first & 7)) for c in settings.channels]
+        self._bounce = Bounce(settings.bounce_s)
+        self._last = b""
+        self._changed: Callable[[Contact], None] | None = None
+        self._told: Callable[[Contact], None] = lambda contact: None
+        self._poll = Poll(line, self._request, settings.poll_s, settings.timeout_s, self._fresh)
+
+    @property
+    def read_at(self) -> float:
+        """CLOCK_MONOTONIC of the last good reading, seconds."""
+        return self._poll.read_at
+
+    @property
+    def damaged(self) -> int:
+        """What came over the line and was no answer, of any of its devices."""
+        return self._line.damaged
+
+    def tell(self, changed: Callable[[Contact], None]) -> None:
+        """Call `changed` within the callback that read the answer, instead of yielding the contact."""
+        self._changed = changed
 
     async def contacts(self) -> AsyncIterator[Contact]:
         """The first state of each channel, then changes; a pulse over `poll_s` + `bounce_s` is seen."""
-        settings, bounce = self._settings, Bounce(self._settings.bounce_s)
-        due = time.monotonic()
-        while True:
-            states = await self.read()
-            at = self.read_at = time.monotonic()
-            for channel, closed in states.items():
-                if (contact := bounce.seen(channel, closed, at)) is not None:
-                    yield contact
-            due = max(due + settings.poll_s, at)
-            await asyncio.sleep(due - time.monotonic())
+        found: asyncio.Queue[Contact | DriverFault] = asyncio.Queue()
+        self._bounce, self._last = Bounce(self._settings.bounce_s), b""
+        self._told = self._changed or found.put_nowait
+        with self._poll.going(found.put_nowait):
+            while True:
+                item = await found.get()
+                if isinstance(item, DriverFault):
+                    raise item
+                yield item
+
+    def _fresh(self, data: bytes, at: float) -> None:
+        if data == self._last and not self._settings.bounce_s:
+            return
+        self._last, bounce = data, self._bounce
+        for channel, byte, mask in self._wires:
+            contact = bounce.seen(channel, data[byte] & mask != 0, at)
+            if contact is not None:
+                self._told(contact)
 
     async def read(self) -> dict[int, bool]:
         """Read every channel once. Raises DriverFault."""
-        wanted = self._settings.channels
-        first = min(wanted)
-        count = max(wanted) - first + 1
-        request = ReadDiscreteInputsRequest(address=first, count=count, dev_id=self._settings.unit)
-        answer = await self._line.ask(request, self._settings.timeout_s)
-        if len(answer.bits) < count:
-            raise DriverFault(f"{self._settings.port}: the board tells fewer inputs than it was asked for")
-        return {channel: answer.bits[channel - first] for channel in wanted}
+        data = await self._line.ask(self._request, self._settings.timeout_s)
+        return {channel: data[byte] & mask != 0 for channel, byte, mask in self._wires}
 
 
 @asynccontextmanager
 async def open_board(settings: ModbusContactSettings) -> AsyncIterator[ModbusContactBoard]:
-    """Open the board and read it once. Deadline: `timeout_s` for each user of the line."""
-    async with bus(settings.port, settings.baudrate) as line:
+    """Open the board and read it once. Deadline: 3 s for the line, `timeout_s` for each of its users."""
+    async with bus(settings.port, settings.baudrate, settings.turnaround_s) as line:
         board = ModbusContactBoard(line, settings)
         await board.read()
         yield board
 
 
-DRIVER = Driver(Kind.CONTACT, ModbusContactSettings, open_board)
+def traits(settings: ModbusContactSettings) -> ContactTraits:
+    """A dry contact: a cut wire looks open. A silent board is a fault after a reading and its time-out."""
+    return ContactTraits(supervised=False, stale_s=settings.poll_s + settings.timeout_s)
+
+
+DRIVER = Driver(Kind.CONTACT, ModbusContactSettings, open_board, traits)
