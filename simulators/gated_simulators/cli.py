@@ -43,6 +43,9 @@ def _run(args: argparse.Namespace) -> int:
 def _play(args: argparse.Namespace) -> int:
     from gated_simulators import demo
 
+    if args.scenario is None:
+        print(demo.listed())
+        return 0
     live = demo.is_live() and not args.plain
     return asyncio.run(demo.play(args.scenario, args.on, args.source, args.keep, live, args.picture))
 
@@ -90,7 +93,7 @@ def parser() -> argparse.ArgumentParser:
     demo = sub.add_parser("demo", help="start a scratch site, play the demo on it, stop it")
     demo.set_defaults(run=_play, scenario="demo", on=None)
     play = sub.add_parser("play", help="play a scenario; the status tells whether everything held")
-    play.add_argument("scenario", help="a file, or the name of one of ours, such as demo")
+    play.add_argument("scenario", nargs="?", help="a file, or the name of one of ours; none: list those")
     play.add_argument("--site", dest="on", type=_site, metavar="DIR", help="on this site, which runs already")
     play.set_defaults(run=_play)
     for one in (demo, play):

@@ -122,7 +122,7 @@ async def test_a_building_that_was_killed_is_no_building(site: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "status", "piece"),
     [
-        (("play", "no-such"), 1, "no such scenario of ours; there are demo"),
+        (("play", "no-such"), 1, "no such scenario of ours; there are by-hand, demo"),
         (("walk", "lane-1", "--site", "/"), 2, "holds no gated.toml"),
         (("dance",), 2, "invalid choice"),
         (("trip", "fire", "--for", "long", "--site", DEMO), 2, "'long' is not a number"),

@@ -149,7 +149,7 @@ class Player:
             send(process, signal.SIGKILL)
             await process.wait()
         look.exit_status, look.answer = process.returncode, (out + err).decode(errors="replace")
-        if process.returncode != 0 and not any(e.exit is not None for e in step.expect):
+        if process.returncode != 0 and not any(e.exit is not None or e.says for e in step.expect):
             raise GatedError(
                 f"gatectl ended with {process.returncode}: {err.decode(errors='replace').strip()}"
             )
