@@ -106,6 +106,8 @@ def add_acts(sub: Subparsers[Any]) -> None:
     hold.add_argument("lane")
     hold.add_argument("how", nargs="?", choices=["shut", "open"], default="shut")
     sub.add_parser("free", help="nobody holds the flap any more").add_argument("lane")
+    spoil = sub.add_parser("spoil", help="overwrite what gated-release has latched, on disk and in memory")
+    spoil.add_argument("kept", choices=["latch"])
     kill = sub.add_parser("kill", help="kill a process with SIGKILL")
     kill.add_argument("process", choices=["gated", "gated-release"])
 

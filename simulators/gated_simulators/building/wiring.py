@@ -13,6 +13,7 @@ from gated.core.model import Direction, LaneMode
 from gated.errors import RequestRefused
 from gated.ports import ContactTraits, Driver, Settings
 from gated.release import config as release_config
+from gated.release import latch
 from gated.settings_file import read_toml
 from gated.wiring import Coil, Input
 
@@ -67,6 +68,7 @@ class Wiring:
     timezone: ZoneInfo
     control_socket: Path
     release_socket: Path
+    latches: tuple[Path, ...]  # where the release keeps what is latched
     devices: Mapping[str, Settings]
     lanes: tuple[LaneWires, ...]
     alarms: tuple[Alarm, ...]
@@ -142,6 +144,7 @@ def read(site: Path) -> Wiring:
         timezone=ours.site.timezone,
         control_socket=ours.control_socket,
         release_socket=emergency.socket.absolute(),
+        latches=tuple(path / latch.NAME for path in (emergency.state_dir, emergency.socket.parent)),
         devices={name: settings for name, (_, settings) in drivers.items()},
         lanes=lanes,
         alarms=tuple(
