@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 
 from gated.wiring import Input
 from gated_simulators.building.lines import Condition, Line
 
-WHOLE, CUT, SHORT, WRONG = Condition
+WHOLE, CUT, SHORT, _ = Condition
 
 
 def line(closes: bool, supervised: bool, active: bool, condition: Condition) -> Line:
@@ -33,24 +31,6 @@ def test_a_dry_contact_shows_its_damage_as_one_of_two_states(
     closes: bool, active: bool, condition: Condition, closed: bool
 ) -> None:
     assert line(closes, False, active, condition).closed is closed
-
-
-@pytest.mark.parametrize(
-    ("active", "condition", "ohms"),
-    [
-        (False, WHOLE, 10_400.0),
-        (True, WHOLE, 2_200.0),
-        (False, CUT, math.inf),
-        (True, CUT, math.inf),
-        (False, SHORT, 0.0),
-        (True, SHORT, 0.0),
-        (False, WRONG, 4_400.0),
-        (True, WRONG, 2_200.0),  # one resistor is wrong, the alarm is still one
-    ],
-)
-def test_a_supervised_line_has_a_resistance_for_each(active: bool, condition: Condition, ohms: float) -> None:
-    assert line(True, True, active, condition).ohms == ohms
-    assert line(False, True, not active, condition).ohms == ohms
 
 
 def test_a_contact_that_bounces_is_where_it_does_not_belong() -> None:

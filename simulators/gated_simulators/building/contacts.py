@@ -14,6 +14,8 @@ from gated_simulators.building.wiring import Alarm, Wiring
 BOUNCE_S = 0.004
 """From one bounce of a contact to the next, seconds."""
 
+FAULTS = {Condition.CUT: "cut", Condition.SHORT: "short"}
+
 
 class Contacts:
     """Every alarm contact and monitor of a site; `note` hears of what happens to them."""
@@ -28,6 +30,7 @@ class Contacts:
         self._wiring = wiring
         self._rigs = rigs
         self._note = note
+        self._parallel: dict[str, float] = {}  # the resistors as they were found
         self._transfer_stopped = False
 
     def join(self) -> None:
@@ -46,11 +49,15 @@ class Contacts:
 
     def _set(self, line: Line) -> None:
         """Have the board at the end of a line find it as it is now."""
-        rig = self._rigs[line.where.device]
+        rig, channel = self._rigs[line.where.device], line.where.channel
+        rig.board.inputs[channel] = line.contact_closed if line.supervised else line.closed
         if line.supervised:
-            rig.set_ohms(line.where.channel, line.ohms)
-        else:
-            rig.board.inputs[line.where.channel] = line.closed
+            circuit = rig.line(channel)
+            circuit.fault = FAULTS.get(line.condition, "")
+            wrong = line.condition is Condition.MISTERMINATED
+            circuit.parallel = (
+                circuit.series if wrong else self._parallel.setdefault(line.name, circuit.parallel)
+            )
 
     def damage(self, name: str, condition: Condition) -> str:
         """Cut, short, wrongly terminate or restore a line; tells what that looks like at the board."""

@@ -2,18 +2,15 @@
 
 A dry contact shows the board two states, so a cut or shorted line looks like one of them. A supervised line
 carries two resistors at its far end, one in series with the contact and one across it; the board measures
-the loop and tells cut and short from open and closed. Values of a common double end-of-line set.
+the loop and tells cut and short from open and closed.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
 
 from gated.wiring import Input
-
-SERIES_OHMS, PARALLEL_OHMS = 2_200.0, 8_200.0
 
 
 class Condition(StrEnum):
@@ -22,7 +19,7 @@ class Condition(StrEnum):
     WHOLE = "whole"
     CUT = "cut"
     SHORT = "short"
-    MISTERMINATED = "misterminated"  # the resistor across the contact is one of 2.2 kΩ too
+    MISTERMINATED = "misterminated"  # across the contact is the same resistor as in series with it
 
 
 @dataclass
@@ -47,18 +44,6 @@ class Line:
         if self.condition is Condition.CUT:
             return False
         return self.condition is Condition.SHORT or self.contact_closed
-
-    @property
-    def ohms(self) -> float:
-        """The resistance of the loop of a supervised line, ohms."""
-        if self.condition is Condition.CUT:
-            return math.inf
-        if self.condition is Condition.SHORT:
-            return 0.0
-        if self.contact_closed:
-            return SERIES_OHMS
-        across = SERIES_OHMS if self.condition is Condition.MISTERMINATED else PARALLEL_OHMS
-        return SERIES_OHMS + across
 
     def seen(self) -> str:
         """What the damage looks like at the board, for the technician who did it; empty for a whole line."""
