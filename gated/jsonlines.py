@@ -10,8 +10,8 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ class Peer:
 
 
 Handler = Callable[[dict[str, Any], Peer], Awaitable[Any]]
-"""Answers one request; raise RequestRefused (or any GatedError) to refuse it. An async iterator
+"""Answers one request; raise RequestRefused (or any GatedError) to refuse it. An async generator
 as the answer is sent line by line until the peer leaves."""
 
 
@@ -100,10 +100,13 @@ async def _talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, hand
     while line := await reader.readline():
         try:
             answer = await handler(_asked(line), peer)
-            if isinstance(answer, AsyncIterator):
-                async for item in answer:
-                    writer.write(_line(item))
-                    await writer.drain()
+            if isinstance(answer, AsyncGenerator):
+                # Closed by hand: the error of a peer that left keeps itself and all of this alive in a
+                # cycle, for ever where the garbage collector rests.
+                async with aclosing(answer):
+                    async for item in answer:
+                        writer.write(_line(item))
+                        await writer.drain()
                 return
             writer.write(_line({"ok": True, "result": answer}))
         except GatedError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 from collections.abc import AsyncIterator
@@ -137,3 +138,29 @@ async def test_a_place_that_cannot_be_served_is_a_sentence(tmp_path: Path, where
     with pytest.raises(GatedError, match="cannot be served"):
         async with jsonlines.serve(tmp_path / where, _handler):
             pass
+
+
+async def test_a_stream_ends_at_once_when_its_reader_left(tmp_path: Path) -> None:
+    """Not when the garbage collector comes round: in gated-release that may be never."""
+    ended = asyncio.Event()
+
+    async def handler(request: dict[str, Any], peer: jsonlines.Peer) -> Any:
+        async def items() -> AsyncIterator[dict[str, int]]:
+            try:
+                while True:
+                    yield {"n": 1}
+                    await asyncio.sleep(0)
+            finally:
+                ended.set()
+
+        return items()
+
+    path = tmp_path / "s"
+    gc.disable()
+    try:
+        async with asyncio.timeout(10), jsonlines.serve(path, handler):
+            async for _ in jsonlines.stream(path, "watch"):
+                break
+            await ended.wait()
+    finally:
+        gc.enable()

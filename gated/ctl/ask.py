@@ -14,7 +14,8 @@ from gated.config import load_site
 from gated.errors import ConfigError
 from gated.release import client
 from gated.release.client import ReleaseState
-from gated.release.config import DEFAULT_SOCKET, socket_path
+from gated.release.config import socket_path
+from gated.release.tables import DEFAULT_SOCKET
 
 
 def ask(args: argparse.Namespace, do: str, **request: Any) -> Any:

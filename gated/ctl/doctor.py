@@ -92,12 +92,11 @@ def examine(
     config: ReleaseConfig, state: ReleaseState | None, watchdog_s: float | None, others: Iterable[str] = ()
 ) -> Findings:
     """Grade a configuration; `state` is the live one, `others` are warnings found elsewhere."""
-    survivor = None if state is None else state.outlived_by != 0
     outputs = {}
     for (name, channel), coil in config.coils.items():
         traits = _traits(config.devices[name])
         known = traits if isinstance(traits, RelayTraits) else None
-        facts = OutputFacts(coil.energised_opens, known, survivor, watchdog_s)
+        facts = OutputFacts(coil.energised_opens, known, _survivor(state, name), watchdog_s)
         outputs[f"{name}.{channel}"] = (coil.lane, output(facts))
     inputs = {}
     for (name, _), wire in config.wires.items():
@@ -108,7 +107,17 @@ def examine(
             fault_after_s = config.plan.times.fault_after_s
             facts_in = InputFacts(wire.closed_means, plan.open_on_fault, told, fault_after_s)
             inputs[wire.name] = input_(facts_in)
-    return Findings(outputs, inputs, (*_shared(config), *others, *config.warnings), state is not None)
+    warnings = dict.fromkeys([*_shared(config), *others, *config.warnings])
+    return Findings(outputs, inputs, tuple(warnings), state is not None)
+
+
+def _survivor(state: ReleaseState | None, board: str) -> bool | None:
+    """Whether the survivor opens this board; the release notes each that it could not leave to it."""
+    if state is None:
+        return None
+    return state.outlived_by != 0 and not any(
+        f"the outputs of {board} stay as they are" in n for n in state.notes
+    )
 
 
 def _traits(device: Device) -> RelayTraits | ContactTraits | None:
@@ -161,7 +170,7 @@ def _live(state: ReleaseState | None, silence: str) -> Iterator[str]:
     for name, entry in state.inputs.items():
         if entry.state not in ("clear", "active"):
             yield f"input {name}: {entry.state}"
-    yield from (note for note in state.notes if "memory" not in note and "priority" not in note)
+    yield from state.notes
 
 
 def _latches(config: ReleaseConfig) -> Iterator[str]:

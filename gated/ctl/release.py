@@ -1,4 +1,4 @@
-"""`gatectl release status`: the emergency release, asked itself; gated and its configuration are not needed."""
+"""`gatectl release status`: the emergency release in its own words; nothing of gated is needed."""
 
 from __future__ import annotations
 

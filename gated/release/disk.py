@@ -1,4 +1,4 @@
-"""Everything that may block on a disk, in one thread of its own: the latch and the audit trail.
+"""Everything that may block on a disk, in one thread of its own: the latch, the audit trail, the dates.
 
 The event loop only hands bytes over. A write that fails is a fault that is shown and is tried again
 until it succeeds; nothing that drives an output ever waits for it.
@@ -16,29 +16,42 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from gated.release import latch
+from gated.release import latch, proven
 
 TRAIL = "release.jsonl"
+OLD_TRAIL = f"{TRAIL}.1"
+TRAIL_LIMIT = 16 << 20  # bytes; beyond it the trail goes on in a new file, and one old file is kept
 NOTHING_LATCHED = latch.encode({})
 RETRY_S = 2.0
 PENDING = 10_000  # records kept in memory while the disk refuses; beyond it the oldest go
 
 Report = Callable[[str, str | None], None]
-"""Called in the event loop with what failed ("latch", "trail") and a sentence, or None when it works."""
+"""Called in the event loop with what failed ("latch", "trail", ...) and a sentence, or None when it works."""
+
+
+class _Kept:
+    """A small file that is replaced whole; the newest content wins over one not written yet."""
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self.write = write
+        self.data: bytes | None = None
 
 
 class Disk:
     """The writer thread. Construct it in the running event loop; `start` before use, `close` at the end."""
 
-    def __init__(self, directory: Path, report: Report) -> None:
+    def __init__(self, directory: Path, report: Report, limit: int = TRAIL_LIMIT) -> None:
         self._directory = directory
         self._report = report
+        self._limit = limit
         self._loop = asyncio.get_running_loop()
         self._wake = threading.Condition()
-        self._latch: bytes | None = None
+        self._latch = _Kept(self._put_latch)
+        self._dates = _Kept(functools.partial(latch.replace, directory, proven.NAME))
         self._records: deque[bytes] = deque(maxlen=PENDING)
         self._fresh = False
         self._waiting: list[asyncio.Future[bool]] = []
+        self._asked: list[Callable[[], None]] = []
         self._closing = False
         self._failed: set[str] = set()
         self._trail: int | None = None
@@ -50,15 +63,30 @@ class Disk:
 
     def write_latch(self, data: bytes) -> None:
         """Have the latch file replaced; a newer one wins over one not written yet."""
-        with self._wake:
-            self._latch = data
-            self._fresh = True
-            self._wake.notify()
+        self._hand_over(self._latch, data)
+
+    def write_dates(self, data: bytes) -> None:
+        """Have the dates of proof replaced."""
+        self._hand_over(self._dates, data)
 
     def record(self, line: bytes) -> None:
         """Append one line to the audit trail."""
         with self._wake:
             self._records.append(line)
+            self._fresh = True
+            self._wake.notify()
+
+    def read_dates(self, then: Callable[[bytes], None]) -> None:
+        """Have `then` called in the loop with the dates of proof on disk; empty where there are none."""
+
+        def read() -> None:
+            data = b""
+            with contextlib.suppress(OSError), (self._directory / proven.NAME).open("rb") as file:
+                data = file.read(latch.LIMIT)
+            self._tell(then, data)
+
+        with self._wake:
+            self._asked.append(read)
             self._fresh = True
             self._wake.notify()
 
@@ -78,21 +106,35 @@ class Disk:
             self._closing = True
             self._wake.notify()
 
+    def _hand_over(self, file: _Kept, data: bytes) -> None:
+        with self._wake:
+            file.data = data
+            self._fresh = True
+            self._wake.notify()
+
     # The thread
 
     def _run(self) -> None:
         while True:
             with self._wake:
                 if not (self._fresh or self._waiting or self._closing):
-                    self._wake.wait(RETRY_S if self._latch or self._records else None)
+                    self._wake.wait(
+                        RETRY_S if self._latch.data or self._dates.data or self._records else None
+                    )
                 self._fresh = False
-                data, self._latch = self._latch, None
+                latched, self._latch.data = self._latch.data, None
+                dates, self._dates.data = self._dates.data, None
                 records = list(self._records)
                 self._records.clear()
                 waiting, self._waiting = self._waiting, []
+                asked, self._asked = self._asked, []
                 closing = self._closing
-            good = self._try("latch", functools.partial(self._put_latch, data))
+            good = self._try("latch", functools.partial(self._put, self._latch, latched))
             good &= self._try("trail", functools.partial(self._append, records))
+            self._try("next trail", self._rotate)
+            self._try("dates", functools.partial(self._put, self._dates, dates))
+            for read in asked:
+                read()
             for future in waiting:
                 self._tell(_resolve, future, good)
             if closing:
@@ -100,14 +142,20 @@ class Disk:
                     os.close(self._trail)
                 return
 
-    def _put_latch(self, data: bytes | None) -> None:
+    def _put(self, file: _Kept, data: bytes | None) -> None:
         if data is None:
             return
         try:
-            latch.write(self._directory, data)
+            file.write(data)
         except OSError:
             with self._wake:
-                self._latch = self._latch or data
+                file.data = file.data or data
+            raise
+
+    def _put_latch(self, data: bytes) -> None:
+        try:
+            latch.write(self._directory, data)
+        except OSError:
             if data != NOTHING_LATCHED:  # a restart must not find the gates without their alarm
                 latch.spoil(self._directory)
             raise
@@ -123,6 +171,16 @@ class Disk:
             with self._wake:
                 self._records.extendleft(reversed(records))
             raise
+
+    def _rotate(self) -> None:
+        """Go on in a new file once this one is full; until that works, in the old one."""
+        if self._trail is None or os.fstat(self._trail).st_size < self._limit:
+            return
+        path = self._directory / TRAIL
+        path.replace(self._directory / OLD_TRAIL)
+        full, self._trail = self._trail, None
+        os.close(full)
+        self._trail = _open_trail(path)  # there at once: a latch without a trail beside it seems new
 
     def _try(self, what: str, work: Callable[[], None]) -> bool:
         try:

@@ -9,9 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gated.ports import ContactTraits, RelayTraits
-
-SURVIVOR_HANG_S = 1.5
-"""The silence of the release after which its survivor kills it and opens, seconds."""
+from gated.release.survivor import HANG_S
 
 HANG_LIMIT_S = 2.0
 """A release that hangs opens within this, or the grade is not good."""
@@ -110,10 +108,10 @@ def _alone(facts: OutputFacts) -> Grade:
         return _no("it opens by energising, and a board left alone does not energise")
     if traits is None:
         return _unknown("the driver says nothing of what its boards do when left alone")
+    if traits.host_watchdog_s is not None:  # the board releases, and only then
+        return _within(traits.host_watchdog_s, "the board's own watchdog drops its coils")
     if traits.unattended == "releases":
         return _yes("left alone, the board drops its coils")
-    if traits.host_watchdog_s is not None:
-        return _within(traits.host_watchdog_s, "the board's own watchdog drops its coils")
     if traits.unattended == "holds":
         return _no("left alone, the board keeps its last state")
     return _unknown("not known what the board does when left alone")
@@ -130,7 +128,7 @@ def _kill(facts: OutputFacts) -> Grade:
 
 def _hang(facts: OutputFacts) -> Grade:
     if facts.survivor:
-        return _within(SURVIVOR_HANG_S, "the survivor kills the process and opens", HANG_LIMIT_S)
+        return _within(HANG_S, "the survivor kills the process and opens", HANG_LIMIT_S)
     if facts.traits is not None and facts.traits.host_watchdog_s is not None and not facts.energised_opens:
         return _within(facts.traits.host_watchdog_s, "the board's own watchdog drops its coils", HANG_LIMIT_S)
     killed = _kill(facts)

@@ -1,4 +1,7 @@
-"""The latch on disk: what is latched, in one small file that is either whole and true or refused.
+"""What is latched, in one small file that is either whole and true or refused.
+
+It is kept twice: on disk, and beside the socket, which is memory: a disk that takes nothing any more and
+a restart of the service must not lose an alarm together. What either one says is latched is latched.
 
 The first line says what the file is, its version, and the length and CRC-32 of the rest; the rest is
 JSON. Writing goes through a temporary file, fsync, rename and an fsync of the directory, so that a
@@ -82,7 +85,12 @@ def spoil(directory: Path) -> None:
 
 def write(directory: Path, data: bytes) -> None:
     """Replace the latch file durably; blocks until it is on disk. Raises OSError."""
-    temporary = directory / f"{NAME}.new"
+    replace(directory, NAME, data)
+
+
+def replace(directory: Path, name: str, data: bytes) -> None:
+    """Replace a small file by another that is whole; blocks until it is on disk. Raises OSError."""
+    temporary = directory / f"{name}.new"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
     try:
         view = memoryview(data)
@@ -91,7 +99,7 @@ def write(directory: Path, data: bytes) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-    temporary.replace(directory / NAME)
+    temporary.replace(directory / name)
     directory_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(directory_fd)

@@ -2,18 +2,21 @@
 
 It works by level: whatever was lost, refused or switched by somebody else meanwhile, the board is told
 the wanted state again until it holds. While a lane is held open its coils are commanded again and again.
+Where the board can be told at once (`post` in gated.ports), an opening is on the wire before the task that
+drives the board even runs; that task then does all the same, and is what counts.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol
 
 from gated.errors import DriverFault
 from gated.ports import RelayBoard
 from gated.release.config import Coil
+from gated.release.signals import Signals
 
 LOOK_S = 0.5  # time between two looks at an idle board
 SWITCH_S = 2.0  # a command that takes longer is a fault of the board
@@ -30,22 +33,50 @@ class Told(Protocol):
 class OutputBoard:
     """The release coils of one device; `use` is what its supervisor runs."""
 
-    def __init__(self, name: str, coils: Mapping[int, Coil], told: Told) -> None:
+    def __init__(
+        self, name: str, coils: Mapping[int, Coil], told: Told, signals: Signals | None = None
+    ) -> None:
         self.name = name
         self.lanes = frozenset(coil.lane for coil in coils.values())
         self.refused: dict[int, bool] = {}  # coils that read back otherwise than commanded
         self.moved_at = time.monotonic()  # when the board last answered
         self._coils = coils
         self._told = told
+        self._signals = signals
+        self._post: Callable[[Mapping[int, bool]], None] | None = None
+        self._opening: dict[tuple[str, ...], dict[int, bool]] = {}
         self._wanted: dict[int, bool] = {}
         self._written: dict[int, bool] = {}
         self._kick = asyncio.Event()
+        if signals is not None:
+            signals.on_news = self._kick.set
 
-    def command(self, lane: str, opens: bool) -> None:
-        """Have the lane's coils switched; returns at once."""
+    def expect(self, lanes: Iterable[str]) -> None:
+        """Work out beforehand what opening these lanes together means."""
+        together = tuple(lanes)
+        self._opening[together] = {c: i.energised_opens for c, i in self._coils.items() if i.lane in together}
+
+    def open(self, lanes: tuple[str, ...]) -> None:
+        """Have these lanes opened, on the wire at once where the board can; returns at once."""
+        coils = self._opening.get(lanes)
+        if coils is None:
+            self.expect(lanes)
+            coils = self._opening[lanes]
+        if not coils:
+            return
+        if self._post is not None:
+            try:  # noqa: SIM105 - no call more than needed before the wire
+                self._post(coils)
+            except Exception:
+                pass  # whatever it is, the task meets it too, and tells it
+        self._wanted.update(coils)
+        self._kick.set()
+
+    def secure(self, lane: str) -> None:
+        """Have the lane's coils let it be shut; returns at once."""
         for channel, coil in self._coils.items():
             if coil.lane == lane:
-                self._wanted[channel] = opens is coil.energised_opens
+                self._wanted[channel] = not coil.energised_opens
         self._kick.set()
 
     def driven(self, lane: str) -> bool:
@@ -69,15 +100,19 @@ class OutputBoard:
 
     async def use(self, port: RelayBoard) -> None:
         """Drive the board while it is open. Raises DriverFault when it is lost."""
+        self._post = getattr(port, "post", None)
         try:
             while True:
                 self._kick.clear()
                 news = {c: state for c, state in self._wanted.items() if self._written.get(c) is not state}
                 if news:
                     await self._write(port, news)
+                elif self._signals is not None and self._signals.due:
+                    await self._signals.drive(port)
                 elif not await self._kicked():
                     await self._look(port)
         finally:
+            self._post = None
             self._written = {}
             self._told.board_changed(self)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 
 from gated.release.engine import Release
-from gated.release.state import CauseReport, InputReport, LaneReport, ReleaseState
+from gated.release.proven import last
+from gated.release.state import CauseReport, InputReport, InspectionReport, LaneReport, ReleaseState
+from gated.release.words import InputState
 
 
 def picture(release: Release) -> ReleaseState:
@@ -20,7 +22,11 @@ def picture(release: Release) -> ReleaseState:
         phase=str(machine.phase),
         lanes={
             name: LaneReport(
-                str(lane.command), _word(lane.is_open, "open", "shut"), causes[name], lane.by_hand
+                str(lane.command),
+                _word(lane.is_open, "open", "shut"),
+                causes[name],
+                lane.by_hand,
+                None if lane.opened_s is None else round(lane.opened_s * 1000, 3),
             )
             for name, lane in machine.lanes.items()
         },
@@ -34,15 +40,30 @@ def picture(release: Release) -> ReleaseState:
         inputs={
             name: InputReport(
                 str(inputs[name].cause),
-                _word(state.active, "active", "clear"),
+                _input(state),
                 tuple(sorted(inputs[name].lanes)),
+                last(release.proven.inputs, name),
             )
             for name, state in machine.inputs.items()
         },
         notes=release.notes,
         reset_by=machine.reset.by if machine.reset else "",
         pid=os.getpid(),
+        drill=machine.drill,
+        inspections=tuple(
+            InspectionReport(name, inspection.by, inspection.why, inspection.until_utc)
+            for name, inspection in machine.inspections.items()
+        ),
+        warnings=release.warnings,
+        memory_locked=release.memory_locked,
+        outlived_by=release.bequest.pid,
     )
+
+
+def _input(state: InputState) -> str:
+    if state.active is None:
+        return state.fault or "unknown"
+    return "active" if state.active else "clear"
 
 
 def _word(value: bool | None, yes: str, no: str) -> str:

@@ -39,7 +39,9 @@ gc.enable()
 
 DEFAULT_CONFIG = "/etc/gated/release.toml"
 LOCK = "lock"
-STOP_S = 5.0  # the longest that the drivers may take to leave their outputs at rest
+# Together within the 5 s after which a service manager kills; the survivor then opens.
+STOP_S = 3.0  # the longest that the drivers may take to leave their outputs at rest
+STORE_S = 1.0  # and that the disk may take
 KEEPER_S = 1.0
 ARM_FIRST_S = 1.0
 STACK_BYTES = 512 * 1024  # of a thread: locked memory is resident, and the usual 8 MiB would be too
@@ -126,10 +128,12 @@ async def _run(config: ReleaseConfig, lock_trouble: str | None) -> int:
     release.realtime = refusal is None
     release.restore()
     devices = release.run_devices()
+    loop.call_soon(release.bequest.start)  # beside the devices being opened, which takes longer
+    release.beat()
     aside.start()
-    release.disk.start()
+    release.start_stores()
     release.show("lock", lock_trouble)
-    release.notes += tuple(filter(None, [refusal]))
+    release.note(refusal)
     others = [
         asyncio.create_task(_serve(release), name="desk"),
         asyncio.create_task(_keep(release, aside), name="keeper"),
@@ -139,13 +143,18 @@ async def _run(config: ReleaseConfig, lock_trouble: str | None) -> int:
     release.say(Audit("started", f"started with {config.source}"))
     await stop.wait()
     aside.say(lambda: notify("STOPPING=1"))
+    await release.leave(failed=failed)
     await _stop(devices, others)
     release.say(
         Audit("failed", "stopped by a fault of its own", 1) if failed else Audit("stopped", "stopped")
     )
-    await release.disk.close()
-    aside.close()
-    return 1 if failed else 0
+    await asyncio.gather(release.disk.close(STORE_S), release.memory.close(STORE_S))
+    aside.close(STORE_S / 2)
+    release.bequest.close()
+    code = 1 if failed else 0
+    if any(not task.done() for task in devices):
+        os._exit(code)  # a driver that hangs would be waited for: the survivor opens its board
+    return code
 
 
 async def _serve(release: Release) -> None:
@@ -163,10 +172,10 @@ async def _serve(release: Release) -> None:
 
 async def _stop(devices: list[asyncio.Task[None]], others: list[asyncio.Task[None]]) -> None:
     """End the devices, which leaves the outputs at rest, and then all else."""
-    for tasks in (devices, others):
+    for tasks, timeout_s in ((devices, STOP_S), (others, STORE_S / 2)):
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks, timeout=STOP_S)
+        await asyncio.wait(tasks, timeout=timeout_s)
 
 
 async def _keep(release: Release, aside: Aside) -> None:
@@ -177,6 +186,7 @@ async def _keep(release: Release, aside: Aside) -> None:
     begun = asyncio.get_running_loop().time()
     while True:
         changed = release.changed
+        release.look_at_clock()
         stuck = release.check()
         lines = [] if stuck else ["WATCHDOG=1"]
         if release.armed and not ready:
@@ -202,8 +212,8 @@ async def _keep(release: Release, aside: Aside) -> None:
 def _settle(release: Release) -> None:
     """Once armed, or when that takes long: what stalls for some milliseconds, once."""
     refusal = realtime.lock_memory()
-    if refusal is not None:
-        release.notes += (refusal,)
+    release.memory_locked = refusal is None
+    release.note(refusal)
     realtime.settle_garbage()
 
 

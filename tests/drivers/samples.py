@@ -1,6 +1,7 @@
 """What the contract suites need to know of each driver: sample settings, and how to work its rig.
 
-A new driver gets a line here; without one, or without a rig, the suites fail.
+A new driver gets a line here; without one, or without a rig, the suites fail. `driver-variant` is another
+sample of the same driver, which runs through every suite as well.
 """
 
 from __future__ import annotations
@@ -52,15 +53,37 @@ SAMPLES = {
     "relay_serial": Sample(
         lambda folder: {"port": str(folder / "wire"), "channels": 4, "rest": {1: False, 2: True}},
     ),
+    **{
+        f"relay_serial-{protocol}": Sample(
+            lambda folder, protocol=protocol: {  # type: ignore[misc]
+                "port": str(folder / "wire"),
+                "protocol": protocol,
+                "channels": 4,
+                "rest": {1: False, 2: True},
+            }
+        )
+        for protocol in ("kmtronic", "numato", "devantech")
+    },
     "relay_modbus": Sample(lambda folder: {"port": str(folder / "wire"), "rest": {1: False, 2: True}}),
     "relay_gpio": Sample(lambda folder: {"pins": {1: 17, 2: 27, 3: 22}, "rest": {1: False, 2: True}}),
     "contact_modbus": Sample(lambda folder: {"port": str(folder / "wire"), "channels": [1, 2]}),
+    "contact_supervised": Sample(
+        lambda folder: {"converter": {"type": "mcp3008"}, "channels": [1, 2], "poll_s": 0.005}
+    ),
+    "contact_supervised-modbus": Sample(
+        lambda folder: {
+            "converter": {"type": "modbus", "port": str(folder / "wire"), "full_scale": 4095},
+            "channels": [1, 2],
+            "poll_s": 0.005,
+        }
+    ),
     "contact_gpio": Sample(lambda folder: {"pins": {1: 17, 2: 27}}),
 }
 
 
 def names(kind: Kind | None = None) -> list[str]:
-    return [n for n in registry.names() if kind is None or n.partition("_")[0] == kind]
+    known = [*registry.names(), *(name for name in SAMPLES if "-" in name)]
+    return [n for n in known if kind is None or n.partition("_")[0] == kind]
 
 
 class Bench:
@@ -70,7 +93,7 @@ class Bench:
         assert name in SAMPLES, f"{name}: give it a sample in {__file__}"
         self.name = name
         self.sample = SAMPLES[name]
-        self.driver: Driver = registry.find(name)
+        self.driver: Driver = registry.find(name.partition("-")[0])
         self.settings: Settings = self.driver.settings.model_validate(self.sample.settings(folder) | changes)
 
     def rig(self) -> AbstractAsyncContextManager[Any]:

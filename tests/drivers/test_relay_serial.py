@@ -1,11 +1,13 @@
-"""relay_serial: the LCUS frames, and what a serial line can do wrong."""
+"""relay_serial: what a serial line and a board at its end can do wrong."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import os
+import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,28 +22,13 @@ from gated_drivers._codecs import lcus
 from gated_drivers._serial_line import in_thread, why_not_open
 from gated_drivers.relay_serial import SerialRelaySettings
 from gated_simulators.rigs import relay_serial as rigs
-from tests.drivers.samples import until
+from tests.drivers.samples import DEADLINE_S, until
 
 
 def board_settings(folder: Path, **changes: Any) -> SerialRelaySettings:
     return SerialRelaySettings(port=str(folder / "line"), channels=4, **changes)
 
 
-@pytest.mark.parametrize(
-    ("channel", "energised", "frame"),
-    [(1, True, "a00101a2"), (1, False, "a00100a1"), (2, True, "a00201a3"), (8, False, "a00800a8")],
-)
-def test_published_frames(channel: int, energised: bool, frame: str) -> None:
-    assert lcus.command(channel, energised).hex() == frame
-
-
-@pytest.mark.parametrize("channel", [0, -1, 33, 256])
-def test_a_channel_no_board_has_is_refused(channel: int) -> None:
-    with pytest.raises(ValueError, match="between 1 and 32"):
-        lcus.command(channel, True)
-
-
-noises = st.binary(max_size=12).filter(lambda noise: 0xA0 not in noise)
 commands = st.lists(st.tuples(st.integers(1, 4), st.booleans()), max_size=20)
 
 
@@ -101,10 +88,191 @@ async def test_what_is_no_serial_port_is_a_fault(tmp_path: Path) -> None:
             pass
 
 
-@pytest.mark.parametrize("wrong", [{"rest": {5: True}}, {"channels": 0}, {"channels": 33}, {"protocol": "x"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"rest": {5: True}},
+        {"channels": 0},
+        {"channels": 33},
+        {"protocol": "x"},
+        {"protocol": "kmtronic", "channels": 9},
+        {"protocol": "devantech", "channels": 9},
+        {"protocol": "numato", "channels": 33},
+        {"protocol": "numato", "rest": {4: True}},
+        {"protocol": "kmtronic", "rest": {0: True}},
+        {"timeout_s": 0.01},
+    ],
+)
 def test_settings_that_cannot_work_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         SerialRelaySettings.model_validate({"port": "x", "channels": 4} | wrong)
+
+
+askable = pytest.mark.parametrize("protocol", ["kmtronic", "numato", "devantech"])
+
+
+@askable
+@pytest.mark.parametrize("channels", [1, 2, 4, 8])
+async def test_states_are_read_back_from_boards_of_every_size(
+    protocol: str, channels: int, tmp_path: Path
+) -> None:
+    wire = SerialRelaySettings(port=str(tmp_path / "line"), protocol=protocol, channels=channels)
+    async with rigs.open_rig(wire) as rig, relay_serial.open_board(wire) as board:
+        wanted = {channel: channel % 3 != 0 for channel in wire.numbers}
+        await board.switch(wanted)
+        assert await board.observed() == wanted
+        assert {channel: rig.board.coils.get(channel, False) for channel in wire.numbers} == wanted
+        assert rig.garbage == 0
+
+
+async def test_relays_of_numato_are_counted_from_0(tmp_path: Path) -> None:
+    wire = board_settings(tmp_path, protocol="numato")
+    async with rigs.open_rig(wire) as rig, relay_serial.open_board(wire) as board:
+        with pytest.raises(DriverFault, match="no channel 4"):
+            await board.switch({0: True, 4: True})
+        await until(lambda: rig.board.coils == {0: True})
+
+
+async def test_numato_takes_a_command_after_noise_on_its_line(tmp_path: Path) -> None:
+    wire = board_settings(tmp_path, protocol="numato")
+    async with rigs.open_rig(wire) as rig, relay_serial.open_board(wire) as board:
+        rig.received(b"re\xfflay o")
+        board.post({1: True})
+        await until(lambda: rig.board.coils == {1: True})
+
+
+@askable
+async def test_a_dead_coil_is_seen(protocol: str, tmp_path: Path) -> None:
+    wire = board_settings(tmp_path, protocol=protocol)
+    async with rigs.open_rig(wire) as rig, relay_serial.open_board(wire) as board:
+        rig.dead.add(2)
+        await board.switch({1: True, 2: True})
+        assert await board.observed() == {1: True, 2: False}
+
+
+@askable
+async def test_a_board_that_says_nothing_is_a_fault_in_time(protocol: str, tmp_path: Path) -> None:
+    wire = board_settings(tmp_path, protocol=protocol, timeout_s=0.1)
+    async with rigs.open_rig(wire) as rig, relay_serial.open_board(wire) as board:
+        rig.silent = True
+        for _ in range(2):
+            with pytest.raises(DriverFault, match=r"does not answer \(waited 0\.1 s\)"):
+                await board.observed()
+        rig.silent = False
+        assert await board.observed() == {}
+
+
+@askable
+@pytest.mark.parametrize("baudrate", [4800, 19200, 115200])
+async def test_a_board_at_another_baudrate_is_a_fault(protocol: str, baudrate: int, tmp_path: Path) -> None:
+    wire = board_settings(tmp_path, protocol=protocol, timeout_s=0.1)
+    async with rigs.open_rig(wire) as rig, relay_serial.open_board(wire) as board:
+        rig.baudrate = baudrate
+        board.post({1: True, 2: False, 3: True})
+        with pytest.raises(DriverFault, match="9600 baud"):
+            await board.observed()
+        if protocol != "devantech":  # any byte is a command there
+            assert rig.board.coils == {}
+
+
+@askable
+@pytest.mark.parametrize("noise", [b"\x00", b"\x01", b"\xff", b"\x00\x01\xff\x00"])
+async def test_noise_before_an_answer_is_never_a_state(protocol: str, noise: bytes, tmp_path: Path) -> None:
+    wire = board_settings(tmp_path, protocol=protocol, timeout_s=0.1)
+    async with rigs.open_rig(wire) as rig, relay_serial.open_board(wire) as board:
+        board.post({1: True, 2: False, 3: True})
+        rig.noise = noise
+        try:
+            seen = await board.observed()
+        except DriverFault as fault:
+            assert "damaged" in str(fault)
+        else:
+            assert seen == {1: True, 2: False, 3: True}
+
+
+@askable
+async def test_what_was_said_before_the_question_is_no_answer(protocol: str, tmp_path: Path) -> None:
+    wire = board_settings(tmp_path, protocol=protocol)
+    async with rigs.open_rig(wire) as rig, relay_serial.open_board(wire) as board:
+        board.post({1: True})
+        await until(lambda: rig.board.writes == 1)
+        for old in (b"\x00" * 4, b"\x0e" * 3, b"relay readall\n\r00\n\r>", b"\xff" * 9000):
+            rig.send(old)
+            assert await board.observed() == {1: True}
+
+
+@askable
+async def test_a_flooded_line_takes_commands_and_ends_the_wait(protocol: str, tmp_path: Path) -> None:
+    wire = board_settings(tmp_path, protocol=protocol, timeout_s=0.1)
+    async with rigs.open_rig(wire) as rig, relay_serial.open_board(wire) as board:
+
+        def flood() -> None:
+            rig.send(bytes(range(256)) * 16)
+            asyncio.get_running_loop().call_soon(flood)
+
+        flood()
+        with pytest.raises(DriverFault, match="damaged"):
+            await board.observed()
+        board.post({1: True, 3: True})
+        await until(lambda: rig.board.coils == {1: True, 3: True})
+
+
+@askable
+async def test_a_line_lost_while_asking_is_a_fault_at_once(protocol: str, tmp_path: Path) -> None:
+    wire = board_settings(tmp_path, protocol=protocol, timeout_s=10)
+    async with rigs.open_rig(wire) as rig, relay_serial.open_board(wire) as board:
+        rig.silent = True
+        asking = asyncio.ensure_future(board.observed())
+        asyncio.get_running_loop().call_later(0.02, rig.cut)
+        async with asyncio.timeout(5):
+            with pytest.raises(DriverFault, match="the line is lost"):
+                await asking
+
+
+@pytest.mark.parametrize("protocol", relay_serial.PROTOCOLS)
+async def test_a_command_is_on_the_wire_when_post_returns(protocol: str, tmp_path: Path) -> None:
+    """Also while the board is being asked: nothing waits for the answer."""
+    wire = board_settings(tmp_path, protocol=protocol)
+    async with rigs.open_rig(wire) as rig, relay_serial.open_board(wire) as board:
+        rig.silent = True
+        asking = asyncio.ensure_future(board.observed())
+        await asyncio.sleep(0)
+        rig.silent = False
+        board.post({1: True})
+        late = time.monotonic() + DEADLINE_S
+        while rig.board.coils != {1: True}:  # no turn of the loop, so none of the driver's tasks can help
+            assert time.monotonic() < late
+            rig.listen()
+        rig.cut()
+        await asyncio.gather(asking, return_exceptions=True)
+        with pytest.raises(DriverFault):
+            board.post({1: True})
+
+
+@pytest.mark.parametrize("protocol", relay_serial.PROTOCOLS)
+async def test_another_process_carries_out_the_last_will(protocol: str, tmp_path: Path) -> None:
+    wire = board_settings(tmp_path, protocol=protocol)
+    async with rigs.open_rig(wire) as rig, relay_serial.open_board(wire) as board:
+        will = board.last_will({1: True, 3: False, 99: True})
+        for _ in range(2):  # twice is harmless
+            survivor = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-c",
+                "import os, sys; [os.write(int(sys.argv[1]), bytes.fromhex(f)) for f in sys.argv[2:]]",
+                str(will.fd),
+                *(frame.hex() for frame in will.frames),
+                pass_fds=[will.fd],
+            )
+            assert await survivor.wait() == 0
+        await until(lambda: rig.board.writes == 4)
+        assert rig.board.coils == {1: True}
+        assert [(c.channel, c.energised) for c in rig.board.history] == [(1, True)]
+
+
+def test_traits_say_what_the_protocol_can() -> None:
+    for protocol in relay_serial.PROTOCOLS:
+        wire = SerialRelaySettings(port="x", protocol=protocol, channels=4)
+        assert relay_serial.traits(wire) == ("holds", None, protocol != "lcus")
 
 
 async def test_a_call_that_hangs_is_left_behind_and_its_result_undone() -> None:

@@ -10,7 +10,7 @@ from gated.ports import ContactTraits, RelayTraits
 from gated.release.grades import Grade, InputFacts, OutputFacts, input_, output
 
 HOLDS, RELEASES, NOT_SAID = RelayTraits("holds"), RelayTraits("releases"), RelayTraits("unknown")
-DOG = RelayTraits("holds", host_watchdog_s=1.0)
+DOG = RelayTraits("releases", host_watchdog_s=1.0)
 LAZY_DOG = RelayTraits("holds", host_watchdog_s=5.0)
 
 # energised opens, traits, survivor, service manager's watchdog: power, kill, hang, cable; a "!": not good

@@ -42,16 +42,6 @@ async def test_killed_in_an_alarm_it_comes_back_open_without_shutting_once(tmp_p
         assert here.rig.board.history[seen:] == []
 
 
-async def test_killed_while_all_is_normal_it_comes_back_without_moving_a_coil(tmp_path: Path) -> None:
-    async with site(tmp_path) as here:
-        process = await here.armed()
-        seen, writes = len(here.rig.board.history), here.rig.board.writes
-        await end(process, signal.SIGKILL)
-        await here.armed()
-        assert here.rig.board.history[seen:] == []
-        assert here.rig.board.writes > writes
-
-
 async def test_an_alarm_at_boot_opens_before_anything_is_shut(tmp_path: Path) -> None:
     async with site(tmp_path) as here:
         here.rig.board.inputs[BUTTON] = True

@@ -1,6 +1,6 @@
 """A simulated Modbus RTU board on a pty: coils and discrete inputs of one unit, and the faults of a line.
 
-Frames by MODBUS Application Protocol 1.1b3, section 6: functions 01, 02, 05, 0F; any other is refused
+Frames by MODBUS Application Protocol 1.1b3, section 6: functions 01 to 05, 0F; any other is refused
 with exception 1, an address the board has not with exception 2.
 """
 
@@ -13,10 +13,12 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 from gated_simulators.rigs import Board
+from gated_simulators.rigs._line_circuit import LineCircuit
 from gated_simulators.rigs._pty import PtyCable
 
 SIZE = 16  # coils, and inputs
 READ_COILS, READ_INPUTS, WRITE_COIL, WRITE_COILS = 0x01, 0x02, 0x05, 0x0F
+READ_HOLDING, READ_REGISTERS = 0x03, 0x04
 
 
 class WireSettings(Protocol):
@@ -51,6 +53,9 @@ class ModbusBoardRig:
         self.on_command: list[Callable[[int, bool], None]] = []
         self.silent = False  # a board without power: does nothing, says nothing
         self.bad_crc = False  # a disturbed line: answers arrive damaged
+        self.lines: dict[int, LineCircuit] = {}  # supervised lines at the analogue inputs
+        self.full_scale = 10_000  # of these inputs
+        self.told: dict[int, int] = {}  # registers that tell something else, as a broken module does
         self.delay_s = 0.0  # a slow board: seconds before each answer
         self.requests = 0  # whole frames for this unit
         self.functions: deque[int] = deque(maxlen=100)  # of the last of them
@@ -62,6 +67,10 @@ class ModbusBoardRig:
     def set_contact(self, channel: int, closed: bool) -> None:
         """Close or open the contact at an input."""
         self.board.inputs[channel] = closed
+
+    def line(self, channel: int) -> LineCircuit:
+        """The line at one analogue input; a sound one where no other was put there."""
+        return self.lines.setdefault(channel, LineCircuit())
 
     def cut(self) -> None:
         """Pull the cable; the board keeps its power and its coils."""
@@ -101,7 +110,7 @@ class ModbusBoardRig:
 
     def _handle(self, function: int, body: bytes) -> bytes:
         """Carry out one request and return the answer's function and data."""
-        if function not in (READ_COILS, READ_INPUTS, WRITE_COIL, WRITE_COILS):
+        if function not in (READ_COILS, READ_INPUTS, READ_HOLDING, READ_REGISTERS, WRITE_COIL, WRITE_COILS):
             return bytes([function | 0x80, 1])
         first, number = int.from_bytes(body[:2], "big"), int.from_bytes(body[2:4], "big")
         count = 1 if function == WRITE_COIL else number
@@ -112,10 +121,17 @@ class ModbusBoardRig:
             packed = sum(states.get(first + i, False) << i for i in range(count))
             size = (count + 7) // 8
             return bytes([function, size]) + packed.to_bytes(size, "little")
+        if function in (READ_HOLDING, READ_REGISTERS):
+            values = [self._register(first + i) for i in range(count)]
+            return bytes([function, 2 * count]) + b"".join(value.to_bytes(2, "big") for value in values)
         bits = number == 0xFF00 if function == WRITE_COIL else int.from_bytes(body[5:], "little")
         for i in range(count):
             self._command(first + i, bool(bits >> i & 1))
         return bytes([function]) + body[:4]
+
+    def _register(self, channel: int) -> int:
+        ratio = self.line(channel).ratio(self.board.inputs.get(channel, False))
+        return self.told.get(channel, round(ratio * self.full_scale))
 
     def _command(self, channel: int, energised: bool) -> None:
         self.board.command(channel, energised)
@@ -127,7 +143,7 @@ def _frame_size(buffer: bytes) -> int:
     """Length of the request at the start of the buffer, CRC included."""
     if buffer[1] == WRITE_COILS:
         return 9 + buffer[6] if len(buffer) > 6 else 9
-    return 8 if buffer[1] in (READ_COILS, READ_INPUTS, WRITE_COIL) else len(buffer)
+    return 8 if READ_COILS <= buffer[1] <= WRITE_COIL else len(buffer)
 
 
 @asynccontextmanager

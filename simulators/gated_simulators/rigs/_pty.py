@@ -55,6 +55,11 @@ class PtyCable:
             with contextlib.suppress(BlockingIOError):
                 os.write(self._ends[0], data)
 
+    def listen(self) -> None:
+        """Take what has arrived by now, without a turn of the loop."""
+        if self._ends is not None:
+            self._readable(self._ends[0])
+
     def _readable(self, board: int) -> None:
         with contextlib.suppress(BlockingIOError):
             self._received(os.read(board, 4096))
