@@ -100,11 +100,15 @@ class Bequest:
             self._tell(b"B")
 
     def close(self) -> None:
-        """The end of the process: goodbye, but not while a will is left, which is then carried out."""
+        """The end: goodbye, but where a will is left no word of it, so that it is carried out."""
         if self._again is not None:
             self._again.cancel()
-        if self._end is not None and not self._wills:
+        if not self._wills:
             self._tell(b"Q")
+        if self._end is not None:
+            self._loop.remove_reader(self._end)
+            self._end.close()
+            self._end = None
 
     def _tell_will(self, board: str, will: LastWill) -> None:
         try:

@@ -65,7 +65,7 @@ UNREAD = {
     "": "input {} cannot be read",
     "cut": "input {}: its line is cut",
     "short": "input {}: its line is shorted",
-    "undefined": "input {}: its line reads as none of its states",
+    "undefined": "input {}: its line is undefined, neither clear nor active",
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable
 from datetime import UTC, datetime
 
 from gated.release.machine import Machine
-from gated.release.words import Effect, Event, InputState, Now, Plan, Tick
+from gated.release.words import Effect, Event, Now, Plan, Tick
 
 UTC_NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -21,27 +21,22 @@ def copy(machine: Machine) -> Machine:
     twin.plan = machine.plan
     twin.inputs, twin.lanes = dict(machine.inputs), dict(machine.lanes)
     twin.latched, twin.reset, twin.started = dict(machine.latched), machine.reset, machine.started
+    twin.inspections, twin.drill = dict(machine.inspections), machine.drill
     return twin
 
 
 def key(machine: Machine, now: float) -> Hashable:
     """The state with its times relative to now, so that equal states are found equal whenever they are."""
 
-    def left(when: float | None) -> float | None:
-        return None if when is None else round(max(-1.0, when - now), 3)
-
-    def waits(state: InputState) -> bool:
-        return state.active is None and not state.faulted
+    def left(since: float | None, wait: float = 0.0) -> float | None:
+        return None if since is None else round(max(-1.0, since + wait - now), 3)
 
     times = machine.plan.times
     return (
         tuple(
-            (
-                s.active,
-                s.seen,
-                s.faulted,
-                left(s.since + times.fault_after_s) if s.active is None and not s.faulted else 0,
-            )
+            (s.active, s.seen, s.faulted, s.fault)
+            if s.active is not None or s.faulted
+            else (s.seen, s.fault, left(s.since, times.fault_after_s if s.seen else times.start_within_s))
             for s in machine.inputs.values()
         ),
         tuple(
@@ -51,24 +46,25 @@ def key(machine: Machine, now: float) -> Hashable:
                 lane.is_open,
                 lane.clear,
                 lane.by_hand,
-                left(lane.unconfirmed_since + times.confirm_s)
-                if lane.unconfirmed_since is not None
-                else None,
+                lane.opened_s is None,
+                left(lane.unconfirmed_since, times.confirm_s),
             )
             for lane in machine.lanes.values()
         ),
         tuple(sorted((source, tuple(sorted(entry.lanes))) for source, entry in machine.latched.items())),
+        tuple(sorted((name, left(i.until)) for name, i in machine.inspections.items())),
         (machine.reset.by, left(machine.reset.next_at)) if machine.reset else None,
         machine.started,
+        machine.drill,
     )
 
 
-def _due(since: float | None, after: float) -> float | None:
-    return None if since is None else since + after
+Check = Callable[[Machine, Event, list[Effect], Machine, float], None]
+"""Given the state before, the event, its effects, the state after and the time: AssertionError if wrong."""
 
 
-Check = Callable[[Machine, Event, list[Effect], Machine], None]
-"""Given the state before, the event, its effects, the state after: raise AssertionError if that is wrong."""
+class TooMany(Exception):
+    """There are more states than anybody meant to visit."""
 
 
 def explore(
@@ -89,7 +85,7 @@ def explore(
     for event in starts:
         blank = machine(plan, at(0.0))
         start = copy(blank)
-        check(blank, event, start.handle(event, at(0.0)), start)
+        check(blank, event, start.handle(event, at(0.0)), start, 0.0)
         seen.add(key(start, 0.0))
         todo.append((start, 0.0))
     while todo:
@@ -101,10 +97,11 @@ def explore(
         for event, when in steps:
             after = copy(before)
             effects = after.handle(event, at(when))
-            check(before, event, effects, after)
+            check(before, event, effects, after, when)
             found = key(after, when)
             if found not in seen:
-                assert len(seen) < limit, "the state space is not small any more"
+                if len(seen) >= limit:
+                    raise TooMany(f"over {limit} states")
                 seen.add(found)
                 todo.append((after, when))
     return len(seen)

@@ -132,7 +132,7 @@ def test_what_does_not_open_by_itself_is_warned_of(tmp_path: Path) -> None:
     path.write_text(text)
     assert [w.partition(":")[0] for w in load(path).warnings] == [
         "output lane-1 lets its lane be shut when the service stops",
-        "output lane-2 stays as it is when the service stops",
+        "output lane-2 is opened at a stop by nothing but the survivor",
     ]
 
 

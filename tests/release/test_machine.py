@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from gated.release import requests
 from gated.release.machine import Machine
+from gated.release.records import MESSAGE_IDS
 from gated.release.words import (
+    BY_COMMAND,
+    BY_DRILL,
     LATCH_LOST,
+    Alarmed,
     Audit,
     Cause,
     ClearSeen,
     Command,
+    DrillRequested,
     Effect,
     Event,
     FeedbackSeen,
     InputPlan,
     InputSeen,
+    InspectEnded,
+    InspectRequested,
     LanePlan,
     Latched,
     LatchRestored,
     LatchUnreadable,
     Open,
+    OpenRequested,
     OutputDriven,
     Phase,
     Plan,
@@ -29,6 +44,7 @@ from gated.release.words import (
     Tick,
     Times,
     Warn,
+    WriteLatch,
 )
 from tests.release.explore import at
 
@@ -75,6 +91,14 @@ class Story:
 
 def moves(effects: list[Effect]) -> list[str]:
     return [f"{type(e).__name__} {e.lane}" for e in effects if isinstance(e, Open | Secure)]
+
+
+def audits(effects: list[Effect]) -> list[Audit]:
+    return [e for e in effects if isinstance(e, Audit)]
+
+
+def reasons(effects: list[Effect]) -> tuple[str, ...]:
+    return next((e.reasons for e in effects if isinstance(e, Refused)), ())
 
 
 def codes(effects: list[Effect]) -> list[str]:
@@ -254,3 +278,241 @@ def test_a_new_alarm_keeps_the_lanes_of_a_latch_made_under_another_configuration
     story(LatchRestored(((source, Latched("2026-11-23", frozenset({"north"}))),)))
     story(InputSeen("quake", True))
     assert story.machine.latched[source].lanes == {"north", "south"}
+
+
+def test_each_opening_is_on_record_with_its_time_and_what_saw_it() -> None:
+    story = Story().started()
+    story(InputSeen("fire", True))
+    story.now += 0.0412
+    (by_output,) = audits(story(OutputDriven("south", True)))
+    assert by_output.text.startswith("south was commanded, not observed: its outputs were written 41 ms")
+    assert audits(story(OutputDriven("north", True))) == []  # its feedback counts, not its output
+    story.now += 0.3708
+    (by_feedback,) = audits(story(FeedbackSeen("north", True)))
+    assert by_feedback.text == "north was seen open 412 ms after the command"
+    assert dict(by_feedback.detail) == {"lane": "north", "ms": "412", "confirmed_by": "feedback"}
+    assert story.machine.lanes["north"].opened_s == pytest.approx(0.412)
+
+
+def test_a_low_battery_opens() -> None:
+    plan = PLAN._replace(inputs={"battery": InputPlan(Cause.POWER, frozenset({"south"}), False)})
+    story = Story(plan)
+    story(InputSeen("battery", False))
+    assert moves(story(InputSeen("battery", True))) == ["Open south"]
+    assert story.machine.latched.keys() == {Source("battery", Cause.POWER)}
+
+
+def test_why_an_input_cannot_be_read_is_said_and_said_again_when_it_changes() -> None:
+    story = Story().started()
+    story(InputSeen("quake", None, "cut"))
+    assert story.machine.faults() == []
+    (fault,) = audits(story.wait(1))
+    assert fault.text == "input quake: its line is cut; outputs hold"
+    assert story.machine.faults() == ["input quake: its line is cut"]
+    (change,) = audits(story(InputSeen("quake", None, "short")))
+    assert change.code == "input_fault"
+    assert audits(story(InputSeen("quake", None, "short"))) == []
+    assert story.machine.faults() == ["input quake: its line is shorted"]
+    story(InputSeen("quake", False))
+    assert story.machine.inputs["quake"].fault == ""
+
+
+def test_anybody_with_a_name_and_a_reason_opens_whatever_the_state() -> None:
+    opening = OpenRequested("a guard", "smoke in the lobby", frozenset({"north"}), "uid 1000")
+    assert moves(Story()(opening)) == ["Open north"]
+    relocking = Story().started()
+    relocking(InputSeen("fire", True), InputSeen("fire", False), ResetRequested("sato", "false alarm"))
+    relocking.wait(10)
+    assert moves(relocking(opening)) == ["Open north"]
+    assert relocking.phase == "alarm"
+
+
+def test_opening_by_command_is_latched_and_reset_as_any_alarm() -> None:
+    story = Story().started()
+    said = story(OpenRequested("a guard", "smoke", via="uid 1000"))
+    assert moves(said) == ["Open north", "Open south"]
+    assert Alarmed(BY_COMMAND, frozenset({"north", "south"})) in said
+    (record,) = audits(said)
+    assert (record.code, record.priority) == ("open_ordered", 1)
+    assert dict(record.detail) == {"by": "a guard", "why": "smoke", "via": "uid 1000", "lane": ""}
+    assert not story.machine.active(BY_COMMAND)
+    assert moves(story.wait(1e6)) == []
+    story(ResetRequested("sato", "no fire"))
+    assert moves(story.wait(20)) == ["Secure north", "Secure south"]
+
+
+def test_opening_without_a_name_a_reason_or_with_unknown_lanes_is_refused_with_every_problem() -> None:
+    story = Story().started()
+    assert reasons(story(OpenRequested(" ", "", frozenset({"west", "east"})))) == (
+        "opening needs the name of who opens",
+        "opening needs its reason",
+        "there is no lane called 'east'; there are: north, south",
+        "there is no lane called 'west'; there are: north, south",
+    )
+    assert story.machine.latched == {}
+
+
+def test_a_drill_really_opens_and_says_that_it_is_one_until_its_reset_is_done() -> None:
+    story = Story().started()
+    said = story(DrillRequested("sato", "evacuation drill"))
+    assert moves(said) == ["Open north", "Open south"]
+    assert WriteLatch() in said
+    assert story.phase == "alarm" and story.machine.drill
+    assert story.machine.banners() == ["DRILL: north, south open for a drill until a reset"]
+    said += story.wait(10) + story(OutputDriven("south", True), ResetRequested("sato", "over"))
+    said += story.wait(20)
+    assert codes(said) == [
+        *["drill", "open_by_hand", "open_by_hand", "opened", "open_confirmed"],
+        *["reset", "relocked", "open_confirmed", "relocked"],
+    ]
+    records = [record for record in audits(said) if record.code != "open_confirmed"]
+    assert all(record.text.startswith("DRILL: ") for record in records)
+    assert not story.machine.drill and story.machine.banners() == []
+    assert story.phase == "normal"
+
+
+def test_a_real_cause_makes_an_alarm_of_a_drill_and_it_stays_one() -> None:
+    story = Story().started()
+    story(DrillRequested("sato", "test of an output", frozenset({"south"})))
+    said = story(InputSeen("loop", True))
+    assert moves(said) == ["Open north"]
+    (upgraded,) = audits(said)
+    assert (upgraded.code, upgraded.priority) == ("drill_upgraded", 1)
+    assert upgraded.text == "DRILL is over: fire of loop is real"
+    assert not story.machine.drill and BY_DRILL in story.machine.latched
+    story(InputSeen("loop", False), ResetRequested("sato", "false alarm"))
+    assert moves(story.wait(10)) == ["Secure north"]
+    assert story.machine.latched.keys() == {BY_DRILL}
+    assert not story.machine.drill  # what is left was part of an alarm
+    assert moves(story.wait(5)) == ["Secure south"]
+
+
+def test_a_drill_is_refused_to_others_in_an_alarm_and_while_relocking() -> None:
+    story = Story().started()
+    story(InputSeen("quake", True))
+    assert reasons(story(DrillRequested("eve", " ", frozenset({"west"})))) == (
+        "this is an alarm and no drill: earthquake of quake",
+        "eve is not one of those who may have a drill (sato, mori)",
+        "a drill needs its reason",
+        "there is no lane called 'west'; there are: north, south",
+    )
+    story(InputSeen("quake", False), ResetRequested("sato", "false alarm"))
+    assert reasons(story(DrillRequested("mori", "practice")))[0] == (
+        "sato reset already, the lanes are being relocked"
+    )
+
+
+def test_a_restored_drill_is_still_one() -> None:
+    story = Story()
+    said = story(LatchRestored(((BY_DRILL, Latched("2026-11-23", frozenset({"south"}))),)))
+    assert moves(said) == ["Open south"]
+    assert story.machine.drill
+    assert audits(said)[0].text.startswith("DRILL: ")
+
+
+HOUR = 3600.0
+
+
+def test_an_inspected_input_opens_nothing_says_so_and_leaves_the_others_alone() -> None:
+    story = Story().started()
+    story(InspectRequested("fire", "sato", "yearly inspection", HOUR))
+    assert story.machine.banners() == [
+        "INSPECTION: fire opens nothing until 01:00 UTC, by sato: yearly inspection"
+    ]
+    for _ in range(2):
+        said = story(InputSeen("fire", True), InputSeen("fire", True), InputSeen("fire", False))
+        assert moves(said) == []
+        assert codes(said) == ["inhibited", "input_clear"]
+        assert audits(said)[0].priority == 4
+    assert moves(story(InputSeen("quake", True))) == ["Open south"]
+
+
+def test_a_source_still_in_alarm_when_its_inspection_ends_opens() -> None:
+    for end in (True, False):
+        story = Story().started()
+        story(InspectRequested("fire", "sato", "yearly inspection", HOUR), InputSeen("fire", True))
+        if end:
+            said = story(InspectEnded("fire", "mori"))
+        else:
+            assert moves(story.wait(HOUR - 1)) == []
+            said = story.wait(1)
+        assert moves(said) == ["Open north", "Open south"]
+        assert codes(said) == ["inspection_over"]
+        assert story.machine.inspections == {}
+
+
+def test_a_line_still_cut_when_its_inspection_ends_opens_where_its_loss_opens() -> None:
+    story = Story().started()
+    story(InspectRequested("loop", "sato", "new resistor", HOUR), InputSeen("loop", None, "cut"))
+    (fault,) = audits(story.wait(10))
+    assert fault.text == "input loop: its line is cut; it is being inspected, nothing opens"
+    assert moves(story.wait(HOUR)) == ["Open north"]
+
+
+def test_the_alarm_that_comes_with_the_end_of_an_inspection_opens() -> None:
+    story = Story().started()
+    story(InspectRequested("fire", "sato", "yearly inspection", HOUR))
+    story.now += HOUR  # the timer is late, the alarm is not
+    assert moves(story(InputSeen("fire", True))) == ["Open north", "Open south"]
+
+
+def test_no_reset_while_an_inspected_input_is_active() -> None:
+    story = Story().started()
+    story(InspectRequested("fire", "sato", "yearly inspection", HOUR), InputSeen("fire", True))
+    story(InputSeen("quake", True), InputSeen("quake", False))
+    assert reasons(story(ResetRequested("sato", "quake is over"))) == ("fire (fire) is still active",)
+    story(InputSeen("fire", False), ResetRequested("sato", "quake is over"), InputSeen("fire", True))
+    assert moves(story.wait(60)) == []
+    assert "relocking waits: fire is active, under inspection" in story.machine.faults()
+
+
+def test_an_inspection_is_refused_with_every_reason_at_once() -> None:
+    plan = PLAN._replace(
+        inputs={**PLAN.inputs, "button": InputPlan(Cause.MANUAL, frozenset({"north"}), False)}
+    )
+    story = Story(plan).started()
+    story(InputSeen("button", True), InspectRequested("fire", "mori", "inspection", HOUR))
+    assert reasons(story(InspectRequested("button", "eve", " ", 5 * HOUR))) == (
+        "button: a manual release cannot be inhibited",
+        "button is latched; reset first",
+        "button is active now; an inspection is asked for before its input is tried",
+        "eve is not one of those who may have an input inspected (sato, mori)",
+        "an inspection needs its reason",
+        "an inspection lasts more than 0 and at most 4 hours, not 5",
+    )
+    for for_s in (0.0, -1.0, float("nan"), float("inf")):
+        assert len(reasons(story(InspectRequested("quake", "sato", "inspection", for_s)))) == 1
+    assert reasons(story(InspectRequested("west", "sato", "inspection", HOUR))) == (
+        "there is no input called 'west'; there are: fire, quake, loop, button",
+    )
+    assert reasons(story(InspectRequested("fire", "sato", "inspection", HOUR))) == (
+        "fire is being inspected already, by mori",
+    )
+    story(InputSeen("loop", None))
+    assert reasons(story(InspectRequested("loop", "sato", "inspection", HOUR))) == (
+        "loop cannot be read, and its loss opens",
+    )
+    assert reasons(story(InspectEnded("quake", "eve"))) == (
+        "quake is not being inspected",
+        "eve is not one of those who may end an inspection (sato, mori)",
+    )
+
+
+def test_an_inspection_does_not_stand_in_for_an_input_that_was_never_read() -> None:
+    story = Story()
+    story(InspectRequested("fire", "sato", "it is out for repair", HOUR))
+    assert moves(story(InputSeen("quake", False), InputSeen("loop", False)) + story.wait(100)) == []
+    assert story.phase == "starting"
+
+
+def test_a_new_machine_has_no_inspections() -> None:
+    """They are not kept: a restart ends them."""
+    assert Story().machine.inspections == {}
+
+
+def test_every_record_has_its_message_id() -> None:
+    source = Path(inspect.getfile(Machine)).read_text() + Path(inspect.getfile(requests)).read_text()
+    found = set(re.findall(r'Audit\(\s*"(\w+)"', source))
+    found |= {f"{code}_refused" for code, _ in requests.REQUESTS.values()}
+    assert {"reset", "opened", "inspection_end_refused"} <= found <= MESSAGE_IDS.keys()
+    assert len(set(MESSAGE_IDS.values())) == len(MESSAGE_IDS)

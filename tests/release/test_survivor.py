@@ -193,8 +193,6 @@ async def left_behind(told: list[str | None]) -> AsyncIterator[Bequest]:
     try:
         yield left
     finally:
-        for board in list(left._wills):
-            left.withdraw(board)
         left.close()
         await gone(pid)
         os.waitpid(pid, 0)
