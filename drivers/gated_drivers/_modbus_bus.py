@@ -85,6 +85,7 @@ class Bus:
         self._pause: asyncio.TimerHandle | None = None
         self._fault: DriverFault | None = None
         self._line: Line | None = None
+        self._fd = -1
         self._opening = asyncio.create_task(self._open(), name=f"modbus {port}")
 
     @property
@@ -143,16 +144,19 @@ class Bus:
         """
         if self._fault is not None:
             raise self._fault
-        for queue in (self._posted, self._commands):
-            for waiting in queue:
+        if self._commands or self._posted:
+            for waiting in (*self._posted, *self._commands):
                 waiting.request = _amended(waiting.request, request)
-        if any(waiting.request.frame == request.frame for waiting in self._posted):
-            return
-        self._posted.append(Exchange(request, timeout_s, done))
-        if self._current is None:
+            if any(waiting.request.frame == request.frame for waiting in self._posted):
+                return
+        if self._current is not None:
+            self._posted.append(Exchange(request, timeout_s, done))
+            self._hurry(self._current)
+        elif self._posted or self._line is None or self.turnaround_s:
+            self._posted.append(Exchange(request, timeout_s, done))
             self._next()
         else:
-            self._hurry(self._current)
+            self._send(request.frame, Exchange(request, timeout_s, done), self._posted)
 
     # The line
 
@@ -169,26 +173,29 @@ class Bus:
                 self._pause = self._loop.call_later(left, self._resume)
                 return
             queue.popleft()
-            request = exchange.request
-            try:
-                written = os.write(self._line.fd, request.frame)
-            except BlockingIOError:
-                written = 0
-            except OSError:
-                written = -1
-            self._current, self._queue = exchange, queue
-            if written != len(request.frame):
-                stuck = "the line takes no more bytes; the adapter is stuck"
-                lost = "the line is lost; check the cable of the adapter"
-                self._die(DriverFault(f"{self.port}: {lost if written < 0 else stuck}"))
-                return
-            self._answers.expect(request)
-            self._heard = self._answers.damaged
-            self._sent_at = self._loop.time()
-            self._due(self._sent_at + exchange.timeout_s)
-            if self._posted:
-                self._hurry(exchange)
+            self._send(exchange.request.frame, exchange, queue)
             return
+
+    def _send(self, frame: bytes, exchange: Exchange, queue: deque[Exchange]) -> None:
+        """Write first, keep books afterwards."""
+        try:
+            written = os.write(self._fd, frame)
+        except BlockingIOError:
+            written = 0
+        except OSError:
+            written = -1
+        self._current, self._queue = exchange, queue
+        if written != len(frame):
+            stuck = "the line takes no more bytes; the adapter is stuck"
+            lost = "the line is lost; check the cable of the adapter"
+            self._die(DriverFault(f"{self.port}: {lost if written < 0 else stuck}"))
+            return
+        self._answers.expect(exchange.request)
+        self._heard = self._answers.damaged
+        self._sent_at = self._loop.time()
+        self._due(self._sent_at + exchange.timeout_s)
+        if self._posted:
+            self._hurry(exchange)
 
     def _resume(self) -> None:
         self._pause = None
@@ -196,9 +203,8 @@ class Bus:
             self._next()
 
     def _readable(self) -> None:
-        assert self._line is not None
         try:
-            data = os.read(self._line.fd, MOST_READ)
+            data = os.read(self._fd, MOST_READ)
         except BlockingIOError:
             return
         except OSError:
@@ -207,11 +213,12 @@ class Bus:
             self._die(DriverFault(f"{self.port}: the line is lost; check the cable of the adapter"))
             return
         answer = self._answers.feed(data)
-        if answer is not None:
-            if isinstance(answer, Refusal):
-                self._finish(b"", self._refused(answer))
-            else:
-                self._finish(answer, None)
+        if answer is None:
+            return
+        if type(answer) is bytes:
+            self._finish(answer, None)
+        else:
+            self._finish(b"", self._refused(answer))
 
     def _finish(self, data: bytes, fault: DriverFault | None) -> None:
         """The exchange under way is over: tell whoever asked, and send the next."""
@@ -225,8 +232,8 @@ class Bus:
             if self._current is None:  # what was told may have posted
                 self._next()
 
-    def _refused(self, refusal: Refusal) -> Refused:
-        assert self._current is not None
+    def _refused(self, refusal: bytes | Refusal) -> Refused:
+        assert self._current is not None and isinstance(refusal, Refusal)
         request = self._current.request
         return Refused(
             f"{self.port}: unit {request.unit} refuses function {request.function} at address "
@@ -271,7 +278,7 @@ class Bus:
         self._finish(
             b"",
             DriverFault(
-                f"{self.port}: unit {exchange.request.unit} {how}waited {waited:.2g} s); check "
+                f"{self.port}: unit {exchange.request.unit} {how}waited {waited:.3g} s); check "
                 f"its power, its wires, unit number and {self.baudrate} baud"
             ),
         )
@@ -293,7 +300,7 @@ class Bus:
         except (OSError, ValueError):
             self._die(DriverFault(f"{self.port}: {why_not_open(self.port)}"))
         else:
-            self._line = line
+            self._line, self._fd = line, line.fd
             self._loop.add_reader(line.fd, self._readable)
             self._next()
 

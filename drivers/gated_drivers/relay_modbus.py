@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -18,7 +19,7 @@ from gated_drivers._codecs.modbus_rtu import (
     read_coils,
     write_coils,
 )
-from gated_drivers._modbus_bus import Bus, Refused, bus
+from gated_drivers._modbus_bus import Bus, Done, Refused, bus
 from gated_drivers._modbus_watchdog import HostWatchdog
 from gated_drivers._rest import at_rest
 
@@ -68,7 +69,7 @@ class ModbusRelayBoard:
         self._line = line
         self._settings = settings
         self._known = set(settings.rest)
-        self._ready: dict[tuple[tuple[int, bool], ...], list[Request]] = {}
+        self._ready: dict[tuple[tuple[int, bool], ...], list[tuple[Request, Done]]] = {}
 
     @property
     def damaged(self) -> int:
@@ -80,22 +81,19 @@ class ModbusRelayBoard:
 
         A coil that the board refuses, or that no board has, keeps no other from its command.
         """
-        for request in self._requests(coils):
-            self._post(request)
+        for request, done in self._ready.get(tuple(coils.items())) or self._made(coils):
+            self._line.post(request, self._settings.timeout_s, done)
         self._known.update(channel for channel in coils if 0 <= channel <= 65535)
 
-    def _post(self, request: Request) -> None:
-        def done(data: bytes, fault: DriverFault | None) -> None:
-            if isinstance(fault, Refused) and len(request.states) > 1:
-                for alone in self._alone(request):
-                    self._post(alone)
-
-        self._line.post(request, self._settings.timeout_s, done)
+    def _posted(self, request: Request, data: bytes, fault: DriverFault | None) -> None:
+        if isinstance(fault, Refused) and len(request.states) > 1:
+            for alone in self._alone(request):
+                self._line.post(alone, self._settings.timeout_s, _unheard)
 
     async def switch(self, coils: Mapping[int, bool]) -> None:
         """Command coils, neighbours in one frame; returns when the board has acknowledged."""
         self._known.update(channel for channel in coils if 0 <= channel <= 65535)
-        requests = self._requests(coils)
+        requests = [request for request, _ in self._made(coils)]
         faults: list[BaseException | None] = []
         if len(requests) == 1:
             await self._command(requests[0])
@@ -126,21 +124,18 @@ class ModbusRelayBoard:
         for i, state in enumerate(request.states):
             yield write_coils(request.unit, request.address + i, [state])
 
-    def _requests(self, coils: Mapping[int, bool]) -> list[Request]:
-        """The frames that command these coils, without those that cannot exist."""
-        key = tuple(coils.items())
-        ready = self._ready.get(key)
-        if ready is None:
-            possible = {channel: on for channel, on in coils.items() if 0 <= channel <= 65535}
-            ready = [write_coils(self._settings.unit, first, states) for first, states in _runs(possible)]
-            if len(self._ready) >= MOST_KEPT:
-                self._ready.clear()
-            self._ready[key] = ready
-        return ready
+    def _made(self, coils: Mapping[int, bool]) -> list[tuple[Request, Done]]:
+        """The frames that command these coils, without those that cannot exist; kept for the next time."""
+        possible = {channel: on for channel, on in coils.items() if 0 <= channel <= 65535}
+        requests = [write_coils(self._settings.unit, first, states) for first, states in _runs(possible)]
+        if len(self._ready) >= MOST_KEPT:
+            self._ready.clear()
+        made = self._ready[tuple(coils.items())] = [(r, partial(self._posted, r)) for r in requests]
+        return made
 
     def last_will(self, coils: Mapping[int, bool]) -> LastWill | None:
         """The frames of `post`. Without us nobody waits for answers: leave each the time to be answered."""
-        return LastWill(self._line.fd, tuple(request.frame for request in self._requests(coils)))
+        return LastWill(self._line.fd, tuple(request.frame for request, _ in self._made(coils)))
 
     async def observed(self) -> Mapping[int, bool]:
         """Read back the coils of `rest` and those commanded so far; coil 0 where there are none."""
@@ -157,6 +152,10 @@ class ModbusRelayBoard:
         request = read_coils(self._settings.unit, first, count)
         states = bits(await self._line.ask(request, self._settings.timeout_s), count)
         return {channel: states[channel - first] for channel in wanted}
+
+
+def _unheard(data: bytes, fault: DriverFault | None) -> None:
+    """The `switch` that follows tells."""
 
 
 def _runs(coils: Mapping[int, bool]) -> list[tuple[int, list[bool]]]:
