@@ -94,7 +94,7 @@ async def serve(config: Config) -> None:
         parts.callback(runtime.recorder.note, RecordKind.AUDIT, "stopped")
         await runtime.start()
         parts.push_async_callback(runtime.stop)
-        parts.run(purge_forever(state, clock, runtime.roll_call_removed))
+        parts.run(purge_forever(state, clock, runtime.clerk.removed))
         parts.run(state.roll_calls.retry_forever())
 
         link = ReleaseLink(config.release_socket, runtime.emergency, runtime.handle)

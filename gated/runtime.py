@@ -43,7 +43,6 @@ from gated.core.events import (
     PresenceRestored,
     RedemptionAnswered,
     RedemptionOutcome,
-    Resumed,
 )
 from gated.core.lane import LaneState
 from gated.core.model import Direction, Signal
@@ -53,6 +52,7 @@ from gated.latency import Latency
 from gated.logs import log
 from gated.ports import ContactBoard, Kind, Presentation, Reader
 from gated.recorder import Recorder
+from gated.rollcall.clerk import Clerk
 from gated.rollcall.keeper import Place
 from gated.state import State
 from gated.wiring import Wiring
@@ -81,6 +81,7 @@ class Runtime:
         self.site = Site(config.plan)
         self.wiring = Wiring(config.lanes)
         self.recorder = Recorder(state.journal)
+        self.clerk = Clerk(state.roll_calls, self.recorder, lambda: state.journal.seq)
         self.decisions: Counter[str] = Counter()
         self.card_latency = Latency()
         self.pass_latency = Latency()
@@ -96,18 +97,10 @@ class Runtime:
         }
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._calls: set[asyncio.Task[None]] = set()  # those of the roll calls, finished even when we stop
 
     async def start(self) -> None:
         """Tell the core what the stores remember, and begin to store moves."""
-        lasting = self.state.roll_calls.lasting
-        self.handle(
-            Resumed(
-                self.state.last_alive,
-                datetime.fromisoformat(max(lasting.frozen_at, lasting.alarm_at)) if lasting else None,
-                lasting.drill if lasting else False,
-            )
-        )
+        self.handle(self.clerk.resumed(self.state.last_alive))
         self.handle(PresenceRestored(tuple(await self.state.fleet.presence())))
         self._spawn(self._store_moves())
 
@@ -117,7 +110,7 @@ class Runtime:
             self._timer.cancel()
         while not self._moves.empty():
             await self._store(self._moves.get_nowait())
-        await asyncio.gather(*self._calls, return_exceptions=True)
+        await self.clerk.finish()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -261,9 +254,10 @@ class Runtime:
                 case StoreMove(entry):
                     self._moves.put_nowait(entry)
                 case FreezeRollCall():
-                    self._spawn(self._freeze(effect), self._calls)
-                case EmergencyEnded(at):
-                    self._spawn(self.state.roll_calls.emergency_over(at), self._calls)
+                    site = self.config.site
+                    self.clerk.freeze(effect, Place(site.name, site.timezone, self.config.titles))
+                case EmergencyEnded():
+                    self.clerk.emergency_ended(effect)
 
     def _release(self, lane: str, directions: frozenset[Direction], presented: Presented | None) -> None:
         self._unsettled.discard(lane)
@@ -297,28 +291,6 @@ class Runtime:
             log.error(str(error), event_code="move_not_stored")
             self.recorder.note(RecordKind.FAULT, "move_not_stored", error=str(error))
 
-    async def _freeze(self, effect: FreezeRollCall) -> None:
-        """Make the roll call: nothing waits for it, and it waits for nothing but its disk."""
-        place = Place(self.config.site.name, self.config.site.timezone, self.config.titles)
-        calls = self.state.roll_calls
-        sheet, took_s = await calls.freeze(effect, place, self.state.journal.seq)
-        late_s = "unknown" if sheet.late_s is None else f"{sheet.late_s + took_s:.3f}"
-        self.recorder.note(
-            RecordKind.ALARM,
-            "roll_call_made",
-            roll_call=sheet.id,
-            drill="yes" if sheet.drill else "",
-            inside=str(len(sheet.people)),
-            in_doubt=str(sheet.in_doubt),
-            late_s=late_s,
-        )
-        if calls.fault:
-            self.recorder.note(RecordKind.FAULT, "roll_call_not_kept", error=calls.fault)
-
-    def roll_call_removed(self, name: str) -> None:
-        """A roll call reached the end of its retention."""
-        self.recorder.note(RecordKind.AUDIT, "roll_call_removed", roll_call=name)
-
     def _arm(self, earliest: float) -> None:
         """Let the timer ring at the core's next deadline, not before `earliest`."""
         due = self.site.next_deadline
@@ -334,8 +306,7 @@ class Runtime:
         self._timer = None
         self.handle(DeadlinePassed())
 
-    def _spawn(self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]] | None = None) -> None:
-        tasks = self._tasks if among is None else among
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

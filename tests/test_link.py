@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ async def test_a_release_that_has_not_spoken_yet_is_waited_for(tmp_path: Path) -
         assert not knowing.done() and told == []
         may_speak.set()
         await asyncio.wait_for(knowing, 5)
-        assert told == [EmergencyReported(frozenset({"lane"}), ("fire",))]
+        since = datetime(2026, 11, 21, tzinfo=UTC)
+        assert told == [EmergencyReported(frozenset({"lane"}), ("fire",), since=since)]
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 

@@ -13,7 +13,7 @@ from gated.errors import GatedError
 
 MODULES = (
     *("status", "operate", "events", "allowlist", "passes"),
-    *("release", "emergency", "output_test", "doctor", "commission"),
+    *("release", "emergency", "output_test", "doctor", "commission", "rollcall"),
 )
 DEFAULT_CONFIG = "/etc/gated/gated.toml"
 EPILOG = """\

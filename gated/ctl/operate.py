@@ -1,4 +1,4 @@
-"""`gatectl reload | mode | assist | rollcall | check`: what an operator does at a running gate."""
+"""`gatectl reload | mode | assist | check`: what an operator does at a running gate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gated.config import describe, load
 from gated.core.model import Direction, LaneMode
-from gated.ctl.ask import ask, show_json
+from gated.ctl.ask import ask
 
 AUTO = "auto"
 
@@ -28,11 +28,6 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     assist.add_argument("direction", choices=[d.value for d in Direction])
     _why(assist)
     assist.set_defaults(run=_assist)
-
-    rollcall = subparsers.add_parser("rollcall", help="who may still be inside, by area (an estimate)")
-    rollcall.add_argument("area", nargs="?", metavar="AREA")
-    rollcall.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
-    rollcall.set_defaults(run=_rollcall)
 
     check = subparsers.add_parser("check", help="check a configuration file, tell every error")
     check.add_argument("file", nargs="?", type=Path, metavar="FILE", help="default: --config")
@@ -59,17 +54,6 @@ def _mode(args: argparse.Namespace) -> int:
 def _assist(args: argparse.Namespace) -> int:
     answer = ask(args, "assist", lane=args.lane, direction=args.direction, by=args.by, why=args.why)
     print(f"{answer['lane']}: {answer['state']}{' - ' + answer['reason'] if answer['reason'] else ''}")
-    return 0
-
-
-def _rollcall(args: argparse.Namespace) -> int:
-    answer = ask(args, "rollcall", area=args.area, by=args.by)
-    if args.json:
-        show_json(answer)
-        return 0
-    print(f"{len(answer['inside'])} may be inside (an estimate, by keyed identifier):")
-    for entry in answer["inside"]:
-        print(f"  {entry['area']}  {entry['id'][:12]}  since {entry['since']}")
     return 0
 
 

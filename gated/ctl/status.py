@@ -104,11 +104,17 @@ def render(status: dict[str, Any]) -> str:
         f"journal: {journal['seq']} records{', ' + journal['fault'] if journal['fault'] else ''}",
         f"clock: {'' if clock['trusted'] else 'NOT '}trusted ({clock['state']}, floor {clock['floor']})",
         "inside: " + (", ".join(f"{area} {n}" for area, n in status["occupancy"].items()) or "nobody"),
+        *(_roll_call(one) for one in status["roll_calls"]),
         f"card to relay: p50 {wait['p50']} ms, p99 {wait['p99']} ms, max {wait['max']} ms of the last 1000"
         if wait["n"]
         else "card to relay: none yet",
     ]
     return "\n".join(lines)
+
+
+def _roll_call(one: dict[str, Any]) -> str:
+    what = "DRILL (訓練)" if one["drill"] else ", ".join(one["causes"])
+    return f"ROLL CALL {one['id']} open ({what}): {one['inside']} may be inside; gatectl rollcall"
 
 
 def _loaded(allowlist: dict[str, Any]) -> str:

@@ -120,26 +120,37 @@ def decode(data: bytes) -> Sheet:
         people = tuple(Person(**person) for person in row.pop("people"))
         sheet = Sheet(people=people, **row)
         sheet = replace(sheet, causes=tuple(sheet.causes), doubts=tuple(sheet.doubts))
-        for instant in (sheet.frozen_at, *(person.since for person in people)):
-            datetime.fromisoformat(instant)
+        for one in (sheet, *people):
+            _check(one)
+        instants = [sheet.frozen_at, *(person.since for person in people)]
+        instants += [at for at in (sheet.alarm_at, sheet.over_at, sheet.closed_at) if at]
+        if any(datetime.fromisoformat(at).tzinfo is None for at in instants):
+            raise ValueError("an instant without its offset")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise StoreError(f"its content makes no sense: {error}") from error
-    if any(not isinstance(getattr(sheet, f.name), _kinds(f.name)) for f in fields(sheet)):
-        raise StoreError("its content makes no sense: a value of the wrong kind")
     return sheet
 
 
-def _kinds(name: str) -> tuple[type, ...]:
-    special: dict[str, tuple[type, ...]] = {
-        "drill": (bool,),
-        "late_s": (float, int, type(None)),
-        "causes": (tuple,),
-        "doubts": (tuple,),
-        "people": (tuple,),
-        "journal_seq": (int,),
-        "titles": (dict,),
-    }
-    return special.get(name, (str,))
+_KINDS: dict[str, tuple[type, ...]] = {
+    "drill": (bool,),
+    "certain": (bool,),
+    "late_s": (float, int, type(None)),
+    "journal_seq": (int,),
+    "i": (int,),
+    "n": (int,),
+    "causes": (tuple,),
+    "doubts": (tuple,),
+    "people": (tuple,),
+    "titles": (dict,),
+}
+"""What is no text."""
+
+
+def _check(one: Sheet | Person) -> None:
+    """Raises ValueError on a value of the wrong kind."""
+    for field in fields(one):
+        if not isinstance(getattr(one, field.name), _KINDS.get(field.name, (str,))):
+            raise ValueError(f"{field.name} is of the wrong kind")
 
 
 def write(directory: Path, sheet: Sheet) -> None:

@@ -10,7 +10,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gated.core.effects import Effect, Record, RecordKind, RedeemPass, ReleaseLane, SecureLane, StoreMove
+from gated.core.effects import (
+    Effect,
+    FreezeRollCall,
+    Record,
+    RecordKind,
+    RedeemPass,
+    ReleaseLane,
+    SecureLane,
+    StoreMove,
+)
 from gated.core.events import (
     AssistCommanded,
     ContactChanged,
@@ -91,6 +100,9 @@ class AnySite(RuleBasedStateMachine):
         self.taken: set[bytes] = set()
         self.granted: list[bytes] = []  # passes, per grant
         self.completed = self.moves = self.grants = 0
+        self.inside: set[bytes] = set()  # who was seen to go in, or perhaps, and not seen to leave
+        self.frozen: bool | None = None  # the last roll call of this emergency: for a drill?
+        self.calls = 0
 
     def do(self, event: Event, later: float = 0.0) -> list[Effect]:
         self.time += later
@@ -115,6 +127,9 @@ class AnySite(RuleBasedStateMachine):
                 self.claims.append(effect)
             elif isinstance(effect, StoreMove):
                 self.moves += effect.entry.identifier != b"" and effect.entry.certain
+            elif isinstance(effect, FreezeRollCall):
+                self.calls += 1
+                assert {entry.identifier for entry in effect.entries} == self.inside
             elif isinstance(effect, Record):
                 self._check_record(effect)
 
@@ -125,6 +140,9 @@ class AnySite(RuleBasedStateMachine):
             if record.direction is Direction.ENTRY:
                 self.granted.append(record.identifier)
         self.completed += record.code == "completed"
+        if record.identifier and record.code in ("completed", "unconfirmed"):
+            left = record.code == "completed" and record.direction is Direction.EXIT
+            (self.inside.discard if left else self.inside.add)(record.identifier)
 
     @rule(point=points, credential=st.sampled_from(CREDENTIALS), later=elapsed)
     def present(self, point: str, credential: Credential | None, later: float) -> None:
@@ -165,13 +183,21 @@ class AnySite(RuleBasedStateMachine):
     def device(self, device: str, lost: bool, later: float) -> None:
         self.do(DeviceFaulted(device, "cable") if lost else DeviceRestored(device), later)
 
-    @rule(lanes=st.sets(st.sampled_from(LANES)), unseen=st.sets(st.sampled_from(LANES)), later=elapsed)
-    def emergency(self, lanes: set[str], unseen: set[str], later: float) -> None:
+    @rule(
+        lanes=st.sets(st.sampled_from(LANES)),
+        unseen=st.sets(st.sampled_from(LANES)),
+        drill=st.booleans(),
+        later=elapsed,
+    )
+    def emergency(self, lanes: set[str], unseen: set[str], drill: bool, later: float) -> None:
         self._expire(later)
+        calls, expected = self.calls, self.frozen is None or (self.frozen and not drill)
         self.open = frozenset(lanes)
         self.unseen &= self.open
-        self.do(EmergencyReported(self.open, ("fire",) if lanes else (), self.open & unseen))
+        self.do(EmergencyReported(self.open, ("fire",) if lanes else (), self.open & unseen, drill=drill))
         self._look(unseen)
+        assert self.calls - calls == (bool(lanes) and expected)
+        self.frozen = None if not lanes else drill if expected else self.frozen
 
     @rule()
     def link_lost(self) -> None:
@@ -248,6 +274,10 @@ class AnySite(RuleBasedStateMachine):
     @invariant()
     def nobody_passes_without_a_grant_of_their_own(self) -> None:
         assert self.moves <= self.completed <= self.grants
+
+    @invariant()
+    def nobody_is_off_the_roll_call_who_was_not_seen_to_leave(self) -> None:
+        assert {entry.identifier for entry in self.site.roll_call()} == self.inside
 
     @invariant()
     def occupancy_agrees_with_the_roll_call(self) -> None:

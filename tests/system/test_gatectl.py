@@ -108,7 +108,7 @@ async def test_events_and_rollcall(site: Site) -> None:
     assert decision["code"] == "granted"
     ran = await gatectl(site, "events", "--since", str(decision["seq"]), "--kind", "passage")
     assert ran.code == 0 and "completed" in ran.out and GOOD_CARD.hex() not in ran.out
-    ran = await gatectl(site, "rollcall", "main")
+    ran = await gatectl(site, "rollcall", "now", "main")
     assert "1 may be inside" in ran.out
     await site.stop()
     assert "stopped" in (await gatectl(site, "events")).out  # the journal is read without gated
