@@ -235,8 +235,13 @@ class GatedFile(Table):
 
 
 def driver_settings(table: dict[str, Any], base: Path) -> dict[str, Any]:
-    """A device's own settings, with a relative `port` or `source` made relative to the file's directory."""
-    settings = {k: v for k, v in table.items() if k != "driver"}
+    """A device's own settings, with a relative `port` or `source` made relative to the file's directory.
+
+    Also those of a part of it, as a converter is of a contact board.
+    """
+    settings = {
+        k: driver_settings(v, base) if isinstance(v, dict) else v for k, v in table.items() if k != "driver"
+    }
     for key in ("port", "source"):
         value = settings.get(key)
         if isinstance(value, str) and value and ":" not in value and not value.isdigit():

@@ -182,11 +182,17 @@ def _device(draft: _Draft, name: str, table: Any) -> Device | None:
         draft.problems.append(f"{at}.driver: {error}")
         return None
     values = {key: value for key, value in table.items() if key != "driver"}
-    port = values.get("port")
-    if isinstance(port, str) and "://" not in port:
-        values["port"] = str(draft.base / port)
-    settings = draft.model(driver.settings, values, at)
+    settings = draft.model(driver.settings, _placed(values, draft.base), at)
     return Device(driver, settings) if settings else None
+
+
+def _placed(values: dict[str, Any], base: Path) -> dict[str, Any]:
+    """A device's settings with a relative `port`, also of a part of it, made relative to the file's directory."""
+    placed = {key: _placed(value, base) if isinstance(value, dict) else value for key, value in values.items()}
+    port = placed.get("port")
+    if isinstance(port, str) and "://" not in port:
+        placed["port"] = str(base / port)
+    return placed
 
 
 def _line(draft: _Draft, known: set[str], at: str, line: Line, kind: Kind) -> None:

@@ -1,7 +1,7 @@
 """A simulated Modbus RTU board on a pty: coils and discrete inputs of one unit, and the faults of a line.
 
 Frames by MODBUS Application Protocol 1.1b3, section 6: functions 01 to 05, 0F; any other is refused
-with exception 1, an address the board has not with exception 2.
+with exception 1, an address the board has not with exception 2, a failing coil with exception 4.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class ModbusBoardRig:
         self.on_command: list[Callable[[int, bool], None]] = []
         self.silent = False  # a board without power: does nothing, says nothing
         self.bad_crc = False  # a disturbed line: answers arrive damaged
+        self.failing: set[int] = set()  # coils whose writing is refused with exception 4, device failure
         self.lines: dict[int, LineCircuit] = {}  # supervised lines at the analogue inputs
         self.full_scale = 10_000  # of these inputs
         self.told: dict[int, int] = {}  # registers that tell something else, as a broken module does
@@ -124,6 +125,8 @@ class ModbusBoardRig:
         if function in (READ_HOLDING, READ_REGISTERS):
             values = [self._register(first + i) for i in range(count)]
             return bytes([function, 2 * count]) + b"".join(value.to_bytes(2, "big") for value in values)
+        if not self.failing.isdisjoint(range(first, first + count)):
+            return bytes([function | 0x80, 4])
         bits = number == 0xFF00 if function == WRITE_COIL else int.from_bytes(body[5:], "little")
         for i in range(count):
             self._command(first + i, bool(bits >> i & 1))
