@@ -78,9 +78,6 @@ class SiteTable(Table):
         strict=True,
         description="Cards keep passing while the time is not trusted. Visitor passes never do.",
     )
-    roll_call_days: int = Field(
-        7, ge=0, le=365, strict=True, description="A roll call is removed so many days after it was closed."
-    )
     redemption_timeout_s: Seconds = Field(
         2.0, description="Longest wait for the claim of a single-use pass, seconds; then it is refused."
     )
@@ -235,10 +232,7 @@ class GatedFile(Table):
 
 
 def driver_settings(table: dict[str, Any], base: Path) -> dict[str, Any]:
-    """A device's own settings, with a relative `port` or `source` made relative to the file's directory.
-
-    Also those of a part of it, as a converter is of a contact board.
-    """
+    """A device's own settings, with a relative `port` or `source` made relative to the file's directory."""
     settings = {
         k: driver_settings(v, base) if isinstance(v, dict) else v for k, v in table.items() if k != "driver"
     }

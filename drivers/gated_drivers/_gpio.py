@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from gpiozero import BadPinFactory, Device
@@ -23,18 +26,36 @@ def faults(doing: str) -> Iterator[None]:
         raise DriverFault(f"GPIO: {doing} failed: {str(error) or type(error).__name__}") from error
 
 
+@contextmanager
+def _elsewhere() -> Iterator[None]:
+    """While lgpio is imported: it makes a FIFO in the current directory, or moves us to LG_WD for it.
+
+    The directory may be read-only, and our relative paths count from it. The FIFO is opened at once and
+    never looked for again.
+    """
+    here, runtime = Path.cwd(), os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    with TemporaryDirectory(prefix="lgpio-", dir=runtime or None, ignore_cleanup_errors=True) as folder:
+        given = os.environ.setdefault("LG_WD", folder)
+        try:
+            yield
+        finally:
+            os.chdir(here)
+            if given == folder:
+                del os.environ["LG_WD"]
+
+
 def find_pins(names: Iterable[int | str]) -> Any:
     """The pin factory, once it knows every one of these pins; no pin is touched. Raises DriverFault."""
     with faults("looking for the GPIO pins of this computer"):
         if Device.pin_factory is None:
-            with warnings.catch_warnings():
+            with _elsewhere(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # gpiozero warns of each back end that is not there
                 try:
                     Device.ensure_pin_factory()
                 except BadPinFactory as error:
                     raise DriverFault(
-                        "GPIO: no library works for the pins of this computer; install lgpio beside gated, "
-                        "and add the user to the group gpio"
+                        "GPIO: no library works for the pins of this computer; install lgpio, which comes "
+                        "with gated[gpio] up to Python 3.12, and add the user to the group gpio"
                     ) from error
         factory = Device.pin_factory
         for name in names:

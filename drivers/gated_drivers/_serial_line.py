@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from gated.ports import DriverFault
+
+if TYPE_CHECKING:
+    import serial  # drivers without a serial line work without it
 
 T = TypeVar("T")
 
@@ -27,6 +31,16 @@ def why_not_open(port: str) -> str:
     if not os.access(port, os.R_OK | os.W_OK):
         return "no permission to use it; add the user to the group dialout"
     return "it cannot be opened; another program may be using it, or it is not a serial port"
+
+
+def close_line(line: serial.Serial) -> None:
+    """Close a line that was opened for this process alone, for every process; may block.
+
+    The lock would stay with whoever inherited the descriptor, and nobody could open the port again.
+    """
+    with suppress(OSError):
+        fcntl.flock(line.fileno(), fcntl.LOCK_UN)
+    line.close()
 
 
 async def in_thread(

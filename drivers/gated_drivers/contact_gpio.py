@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Literal
 
 from gpiozero import DigitalInputDevice
 from pydantic import Field
 
-from gated.ports import Contact, Driver, Kind, Settings
+from gated.ports import Contact, ContactTraits, Driver, DriverFault, Kind, Settings
 from gated_drivers._bounce import Bounce
 from gated_drivers._gpio import faults, find_pins
 
 CHECK_S = 0.5  # each pin is read this often besides, so that a lost chip or edge is noticed
+
+Sighting = tuple[int, bool, float]  # channel, closed, CLOCK_MONOTONIC seconds
 
 
 class GpioContactSettings(Settings):
@@ -34,12 +37,17 @@ class GpioContactSettings(Settings):
 
 
 class GpioContactBoard:
-    """A ContactBoard; a contact is closed when its pin is at the level the contact pulls it to."""
+    """A PromptContactBoard; a contact is closed when its pin is at the level the contact pulls it to."""
 
     def __init__(self, factory: Any, settings: GpioContactSettings) -> None:
-        self._settings = settings
+        self._bounce_s = settings.bounce_s
+        self._bounce = Bounce(settings.bounce_s)
         self._loop = asyncio.get_running_loop()
-        self._edges: asyncio.Queue[tuple[int, bool, float]] = asyncio.Queue()
+        self._early: deque[Sighting] = deque(maxlen=1000)  # edges while nobody listens
+        self._changed: Callable[[Contact], None] | None = None
+        self._told: Callable[[Contact], None] | None = None
+        self._ended: Callable[[DriverFault], None] = lambda fault: None
+        self._timer: asyncio.TimerHandle | None = None
         self._pins: dict[int, DigitalInputDevice] = {}
         pull = {"up": True, "down": False, "none": None}[settings.pull]
         for channel, pin in settings.pins.items():
@@ -50,29 +58,63 @@ class GpioContactBoard:
             device.when_activated = lambda channel=channel: self._edge(channel, True)
             device.when_deactivated = lambda channel=channel: self._edge(channel, False)
 
+    def tell(self, changed: Callable[[Contact], None]) -> None:
+        """Call `changed` within the loop's callback for the edge, instead of yielding the contact."""
+        self._changed = changed
+
     async def contacts(self) -> AsyncIterator[Contact]:
         """The first state of each channel, then changes as they happen."""
-        bounce = Bounce(self._settings.bounce_s)
-        sightings = self._read()
-        while True:
-            for sighting in sightings:
-                if (contact := bounce.seen(*sighting)) is not None:
-                    yield contact
-            try:
-                async with asyncio.timeout(min(CHECK_S, bounce.settles_in(time.monotonic()))):
-                    sightings = [await self._edges.get()]
-            except TimeoutError:
-                sightings = self._read()
+        found: asyncio.Queue[Contact | DriverFault] = asyncio.Queue()
+        self._bounce = Bounce(self._bounce_s)
+        self._told, self._ended = self._changed or found.put_nowait, found.put_nowait
+        self._check()
+        self._sight(list(self._early))
+        self._early.clear()
+        try:
+            while True:
+                item = await found.get()
+                if isinstance(item, DriverFault):
+                    raise item
+                yield item
+        finally:
+            self._told = None
+            if self._timer is not None:
+                self._timer.cancel()
 
-    def _read(self) -> list[tuple[int, bool, float]]:
-        with faults("reading the pins"):
-            at = time.monotonic()
-            return [(channel, bool(pin.value), at) for channel, pin in self._pins.items()]
+    def _check(self) -> None:
+        """Look at every pin."""
+        try:
+            with faults("reading the pins"):
+                at = time.monotonic()
+                sightings = [(channel, bool(pin.value), at) for channel, pin in self._pins.items()]
+        except DriverFault as fault:
+            self._told = None
+            self._ended(fault)
+        else:
+            self._sight(sightings)
+
+    def _sight(self, sightings: list[Sighting]) -> None:
+        """Tell what is news, and look again when a new state has lasted, or now and then."""
+        for sighting in sightings:
+            contact = self._bounce.seen(*sighting)
+            if contact is not None and self._told is not None:
+                self._told(contact)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._told is not None:
+            wait = min(CHECK_S, self._bounce.settles_in(time.monotonic()))
+            self._timer = self._loop.call_later(wait, self._check)
+
+    def _seen(self, sighting: Sighting) -> None:
+        if self._told is None:
+            self._early.append(sighting)
+        else:
+            self._sight([sighting])
 
     def _edge(self, channel: int, closed: bool) -> None:
         """Called in gpiozero's thread."""
         with suppress(RuntimeError):  # the loop is closed: nobody is left to tell
-            self._loop.call_soon_threadsafe(self._edges.put_nowait, (channel, closed, time.monotonic()))
+            self._loop.call_soon_threadsafe(self._seen, (channel, closed, time.monotonic()))
 
     def release(self) -> None:
         """Give the pins back."""
@@ -93,4 +135,9 @@ async def open_board(settings: GpioContactSettings) -> AsyncIterator[GpioContact
         board.release()
 
 
-DRIVER = Driver(Kind.CONTACT, GpioContactSettings, open_board)
+def traits(settings: GpioContactSettings) -> ContactTraits:
+    """A dry contact: a cut wire looks open, a short circuit closed. A lost chip is seen at the next check."""
+    return ContactTraits(supervised=False, stale_s=CHECK_S)
+
+
+DRIVER = Driver(Kind.CONTACT, GpioContactSettings, open_board, traits)

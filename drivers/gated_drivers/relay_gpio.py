@@ -1,7 +1,13 @@
 """Relays on GPIO pins, by gpiozero: any back end it has, chosen as it chooses (GPIOZERO_PIN_FACTORY).
 
 A line that is released, by closing or by the end of the process, becomes an input on most chips: the
-relay drops. So `rest` holds until then; wire a relay so that dropping is the state to be in.
+relay drops. So `rest` holds until then; wire a relay so that dropping is the state to be in. But it is not
+so on all of them: the kernel frees the line when its owner dies, however it dies, and the chip's driver
+decides whether the pin then floats, is pulled, or keeps its level. Try it with the chip that you have
+(`unattended` is "unknown"). A process that is stopped, not ended, keeps its lines.
+
+There is no `last_will`: the descriptor of a line lies inside gpiozero's back end (lgpio's C library), which
+gives it to nobody.
 """
 
 from __future__ import annotations
@@ -13,7 +19,7 @@ from typing import Any
 from gpiozero import DigitalOutputDevice
 from pydantic import Field, model_validator
 
-from gated.ports import Driver, DriverFault, Kind, Settings
+from gated.ports import Driver, DriverFault, Kind, RelayTraits, Settings
 from gated_drivers._gpio import faults, find_pins
 from gated_drivers._rest import at_rest
 
@@ -37,7 +43,7 @@ class GpioRelaySettings(Settings):
 
 
 class GpioRelayBoard:
-    """A RelayBoard; a pin is taken in its first commanded state, so that opening moves none."""
+    """A PromptRelayBoard; a pin is taken in its first commanded state, so that opening moves none."""
 
     def __init__(self, factory: Any, settings: GpioRelaySettings) -> None:
         self._factory = factory
@@ -46,6 +52,10 @@ class GpioRelayBoard:
 
     async def switch(self, coils: Mapping[int, bool]) -> None:
         """Command coils; the pins have changed when it returns."""
+        self.post(coils)
+
+    def post(self, coils: Mapping[int, bool]) -> None:
+        """The same at once."""
         strange = [channel for channel in coils if channel not in self._settings.pins]
         for channel, energised in coils.items():
             if channel in strange:
@@ -87,4 +97,9 @@ async def open_board(settings: GpioRelaySettings) -> AsyncIterator[GpioRelayBoar
         board.release()
 
 
-DRIVER = Driver(Kind.RELAY, GpioRelaySettings, open_board)
+def traits(settings: GpioRelaySettings) -> RelayTraits:
+    """What a pin does without its owner is the chip's affair; what is read back is the pin's level."""
+    return RelayTraits("unknown", reads_back=True)
+
+
+DRIVER = Driver(Kind.RELAY, GpioRelaySettings, open_board, traits)

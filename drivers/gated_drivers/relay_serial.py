@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 from gated.ports import Driver, DriverFault, Kind, LastWill, RelayTraits, Settings
 from gated_drivers._codecs import devantech, kmtronic, lcus, numato
 from gated_drivers._rest import at_rest
-from gated_drivers._serial_line import in_thread, why_not_open
+from gated_drivers._serial_line import close_line, in_thread, why_not_open
 
 OPEN_S = 3.0
 CLOSE_S = 1.0
@@ -206,7 +206,7 @@ async def open_board(settings: SerialRelaySettings) -> AsyncIterator[SerialRelay
             lambda: serial.Serial(port, baudrate, timeout=0, write_timeout=0, exclusive=True),
             OPEN_S,
             f"opening {port}",
-            undo=serial.Serial.close,
+            undo=close_line,
         )
     except (OSError, ValueError) as error:
         raise DriverFault(f"{settings.port}: {why_not_open(settings.port)}") from error
@@ -216,7 +216,7 @@ async def open_board(settings: SerialRelaySettings) -> AsyncIterator[SerialRelay
             yield board
     finally:
         with suppress(DriverFault):  # the kernel may wait for bytes to drain, so not in the loop
-            await in_thread(line.close, CLOSE_S, f"closing {settings.port}")
+            await in_thread(lambda: close_line(line), CLOSE_S, f"closing {settings.port}")
 
 
 def traits(settings: SerialRelaySettings) -> RelayTraits:

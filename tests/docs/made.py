@@ -54,6 +54,8 @@ def _kinds(annotation: Any) -> Iterator[str]:
         yield from (f'"{word}"' for word in inside)
     elif origin is list:
         yield f"list of {' or '.join(_kinds(inside[0]))}"
+    elif origin is tuple:
+        yield f"list of {len(inside)} {' or '.join(dict.fromkeys(k for one in inside for k in _kinds(one)))}s"
     elif origin is dict:
         yield f"table of {' or '.join(_kinds(inside[0]))} = {' or '.join(_kinds(inside[1]))}"
     elif isinstance(annotation, type) and issubclass(annotation, Enum):
@@ -62,6 +64,14 @@ def _kinds(annotation: Any) -> Iterator[str]:
         yield "table"
     elif annotation is not types.NoneType:
         yield NAMES.get(annotation.__name__, annotation.__name__)
+
+
+def _inside(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The tables that a setting holds."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for one in get_args(annotation):
+        yield from _inside(one)
 
 
 def _default(field: FieldInfo) -> str:
@@ -87,8 +97,14 @@ def settings() -> str:
 
 
 def drivers() -> str:
-    """Every driver's own settings."""
-    return "\n".join(_table(name, registry.find(name).settings) for name in registry.names())
+    """Every driver's own settings, and the tables within them."""
+    parts = []
+    for name in registry.names():
+        model = registry.find(name).settings
+        parts.append(_table(name, model))
+        for key, field in model.model_fields.items():
+            parts += [_table(f"{name}: {key} ({one.__name__})", one) for one in _inside(field.annotation)]
+    return "\n".join(parts)
 
 
 def ladder() -> str:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from gpiozero import BadPinFactory, Device
 from pydantic import ValidationError
 
-from gated.ports import DriverFault
+from gated.ports import Contact, DriverFault
 from gated_drivers import contact_gpio, relay_gpio
 from gated_drivers.contact_gpio import GpioContactSettings
 from gated_drivers.relay_gpio import GpioRelaySettings
@@ -95,6 +101,80 @@ async def test_a_pulse_shorter_than_any_poll_is_seen() -> None:
         rig.set_contact(4, False)
         await until(lambda: len(seen) == 3)
         assert [c.closed for c in seen] == [False, True, False]
+
+
+async def test_posting_moves_the_pins_before_it_returns() -> None:
+    settings = GpioRelaySettings(pins={1: 17, 2: 27})
+    async with _gpio_chip.open_rig(settings) as rig, relay_gpio.open_board(settings) as board:
+        with pytest.raises(DriverFault, match="channel 9"):
+            board.post({1: True, 9: True, 2: True})
+        assert rig.board.coils == {1: True, 2: True}
+        board.post({1: False})
+        assert rig.board.coils == {1: False, 2: True}
+
+
+async def test_an_edge_is_told_in_the_callback_that_brought_it() -> None:
+    settings = GpioContactSettings(pins={4: 17}, bounce_s=0.02)
+    told: list[tuple[bool | None, object]] = []
+
+    def changed(contact: Contact) -> None:
+        told.append((contact.closed, asyncio.current_task()))
+
+    async with _gpio_chip.open_rig(settings) as rig, contact_gpio.open_board(settings) as board:
+        board.tell(changed)
+        async with listening(board.contacts()) as yielded:
+            await until(lambda: len(told) == 1)
+            rig.set_contact(4, True)
+            await until(lambda: len(told) == 2)
+            assert told[1] == (True, None)
+            assert yielded == []
+
+
+async def test_an_edge_before_anybody_listens_is_told() -> None:
+    settings = GpioContactSettings(pins={4: 17})
+    async with _gpio_chip.open_rig(settings) as rig, contact_gpio.open_board(settings) as board:
+        rig.set_contact(4, True)
+        rig.set_contact(4, False)
+        await asyncio.sleep(0)
+        async with listening(board.contacts()) as seen:
+            await until(lambda: len(seen) == 3)
+            assert [c.closed for c in seen] == [False, True, False]
+
+
+def test_what_is_known_of_pins_is_said() -> None:
+    assert relay_gpio.traits(GpioRelaySettings(pins={1: 17})) == ("unknown", None, True)
+    assert contact_gpio.traits(GpioContactSettings(pins={1: 17})) == (False, 0.5)
+
+
+LOOK = """
+import os, sys
+from gated.ports import Contact, DriverFault
+from gated_drivers._gpio import find_pins
+before = os.getcwd()
+try:
+    find_pins([17])
+except DriverFault as fault:
+    print(fault)
+print(os.getcwd() == before, "lgpio" in sys.modules, os.environ.get("LG_WD"))
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("lgpio") is None, reason="lgpio has no build for this Python")
+@pytest.mark.parametrize("given", [False, True])
+def test_lgpio_leaves_nothing_where_we_stand_and_moves_us_nowhere(given: bool, tmp_path: Path) -> None:
+    """It makes a FIFO in the current directory, which may be read-only, or changes to LG_WD for it."""
+    stand, elsewhere, runtime = tmp_path / "stand", tmp_path / "elsewhere", tmp_path / "run"
+    for folder in (stand, elsewhere, runtime):
+        folder.mkdir()
+    env = {k: v for k, v in os.environ.items() if k not in ("LG_WD", "GPIOZERO_PIN_FACTORY")}
+    env |= {"RUNTIME_DIRECTORY": f"{runtime}:/nowhere"} | ({"LG_WD": str(elsewhere)} if given else {})
+    ran = subprocess.run(
+        [sys.executable, "-c", LOOK], cwd=stand, env=env, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.splitlines()[-1] == f"True True {elsewhere if given else None}"
+    assert list(stand.iterdir()) == []
+    assert list(runtime.iterdir()) == []
+    assert bool(list(elsewhere.iterdir())) is given
 
 
 def test_rest_names_channels_that_exist() -> None:

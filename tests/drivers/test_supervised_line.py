@@ -178,9 +178,8 @@ def test_a_word_counts_after_50_ms() -> None:
 def test_bounce_and_the_way_through_other_bands_are_no_change() -> None:
     line = Settling(0.05)
     line.seen("open", 1.0)
-    told = [
-        line.seen(word, 2 + i / 100) for i, word in enumerate(["undefined", "closed", "open", "closed"] * 3)
-    ]
+    chatter: list[Word] = ["undefined", "closed", "open", "closed"]
+    told = [line.seen(word, 2 + i / 100) for i, word in enumerate(chatter * 3)]
     assert told == [None] * 12
     assert [line.seen("closed", 2.12 + i / 100) for i in range(6)] == [None, None, None, None, "closed", None]
 
