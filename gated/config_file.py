@@ -78,6 +78,9 @@ class SiteTable(Table):
         strict=True,
         description="Cards keep passing while the time is not trusted. Visitor passes never do.",
     )
+    roll_call_days: int = Field(
+        7, ge=0, le=365, strict=True, description="A roll call is removed so many days after it was closed."
+    )
     redemption_timeout_s: Seconds = Field(
         2.0, description="Longest wait for the claim of a single-use pass, seconds; then it is refused."
     )
