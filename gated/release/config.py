@@ -3,64 +3,37 @@
 It is a file of its own: the release needs nothing of the gate daemon's configuration.
 """
 
-# Over 300 lines: one file format, its tables and the checks across them.
+# Over 300 lines: the checks across the tables of one file format.
 
 from __future__ import annotations
 
-import difflib
+import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from gated import registry
 from gated.errors import ConfigError, GatedError
 from gated.ports import Driver, Kind, Settings
+from gated.release.tables import (
+    DEFAULT_SOCKET,
+    InputTable,
+    MonitorTable,
+    Occasion,
+    OutputTable,
+    ReleaseTable,
+    Says,
+    SignalTable,
+)
 from gated.release.words import Cause, InputPlan, LanePlan, Plan, Times
-from gated.settings_file import check, read_toml
+from gated.settings_file import check, near, read_toml
 
 M = TypeVar("M", bound=BaseModel)
-Seconds = Annotated[float, Field(ge=0, le=3600)]
 
-
-class _Release(Settings):
-    state_dir: Path = Path("/var/lib/gated-release")
-    socket: Path = Path("/run/gated-release/release.sock")
-    reset_by: Annotated[list[str], Field(min_length=1)]
-    relock_warning_s: Seconds = 10.0
-    relock_interval_s: Seconds = 5.0
-    confirm_s: Annotated[float, Field(gt=0, le=60)] = 3.0
-    fault_after_s: Annotated[float, Field(ge=0, le=2)] = 1.0
-    start_within_s: Annotated[float, Field(gt=0, le=60)] = 3.0
-    realtime_priority: Annotated[int, Field(ge=0, le=99)] = 50
-
-
-class _Input(Settings):
-    cause: Literal["fire", "earthquake", "manual", "remote"]
-    device: str
-    channel: Annotated[int, Field(ge=0)]
-    alarm_when: Literal["closed", "open"]
-    on_fault: Literal["open", "hold"] | None = None
-    lanes: Annotated[list[str], Field(min_length=1)] | None = None
-    enabled: bool = True
-
-
-class _Sensor(Settings):
-    device: str
-    channel: Annotated[int, Field(ge=0)]
-    closed: Literal["open", "shut", "clear", "occupied"]
-
-
-class _Output(Settings):
-    lane: str | None = None
-    device: str
-    channel: Annotated[int, Field(ge=0)]
-    energised: Literal["may_shut", "open"]
-    open_feedback: _Sensor | None = None
-    lane_clear: _Sensor | None = None
-
-
+TABLES = ("release", "devices", "inputs", "outputs", "monitors", "signals")
+OPTIONAL = ("monitors", "signals")
 SENSES = {"open_feedback": ("open", "shut"), "lane_clear": ("clear", "occupied")}
 
 
@@ -72,9 +45,9 @@ class Device(NamedTuple):
 
 
 class Wire(NamedTuple):
-    """A contact: what it tells of (an input or a lane), and what `closed` means for that."""
+    """A contact: what it tells of (an input, a lane or a monitor), and what `closed` means for that."""
 
-    kind: Literal["input", "open", "clear"]
+    kind: Literal["input", "open", "clear", "monitor"]
     name: str
     closed_means: bool
 
@@ -84,6 +57,14 @@ class Coil(NamedTuple):
 
     lane: str
     energised_opens: bool
+
+
+class Signal(NamedTuple):
+    """A lamp or a buzzer on a relay: when it is on, and whether energising turns it on."""
+
+    name: str
+    on: Occasion
+    energised_on: bool
 
 
 Line = tuple[str, int]
@@ -101,6 +82,10 @@ class ReleaseConfig(NamedTuple):
     devices: dict[str, Device]
     wires: dict[Line, Wire]
     coils: dict[Line, Coil]
+    monitors: dict[str, Says]
+    signals: dict[Line, Signal]
+    link_test_days: int
+    output_test_days: int
     warnings: tuple[str, ...]
 
 
@@ -124,30 +109,43 @@ def load(path: Path) -> ReleaseConfig:
     """Read and check the file. Raises ConfigError with every problem, one sentence each."""
     tables = read_toml(path)
     draft = _Draft(path.parent)
-    for key in tables.keys() - {"release", "devices", "inputs", "outputs"}:
-        draft.problems.append(f"{key}: there is no such table; allowed: release, devices, inputs, outputs")
-    release = draft.model(_Release, tables.get("release", {}), "release")
+    for key in tables.keys() - set(TABLES):
+        draft.problems.append(f"{key}: there is no such table; {near(key, TABLES)}")
+    release = draft.model(ReleaseTable, tables.get("release", {}), "release")
     named = {name: _device(draft, name, table) for name, table in _tables(draft, tables, "devices")}
     draft.devices = {name: device for name, device in named.items() if device}
-    inputs = _models(draft, _Input, tables, "inputs")
-    outputs = _models(draft, _Output, tables, "outputs")
-    lanes = list(dict.fromkeys(output.lane or name for name, output in outputs.items()))
+    _check_ports(draft)
+    inputs = _models(draft, InputTable, tables, "inputs")
+    outputs = _models(draft, OutputTable, tables, "outputs")
+    monitors = _models(draft, MonitorTable, tables, "monitors")
+    signals = _models(draft, SignalTable, tables, "signals")
     for name, output in outputs.items():
         _check_output(draft, set(named), name, output)
+    meant = _lanes_meant(tables)
     for name, entry in inputs.items():
-        _check_input(draft, set(named), lanes or None, name, entry)
+        _check_input(draft, set(named), meant, name, entry)
+    for name, monitor in monitors.items():
+        _line(draft, set(named), f"monitors.{name}", (monitor.device, monitor.channel), Kind.CONTACT)
+    for name, signal in signals.items():
+        _line(draft, set(named), f"signals.{name}", (signal.device, signal.channel), Kind.RELAY)
     if draft.problems or release is None:
         raise ConfigError(str(path), draft.problems)
+    lanes = list(dict.fromkeys(output.lane or name for name, output in outputs.items()))
+    plan = _plan(release, inputs, outputs, lanes)
     return ReleaseConfig(
         source=path,
         state_dir=path.parent / release.state_dir,
         socket=path.parent / release.socket,
         realtime_priority=release.realtime_priority,
-        plan=_plan(release, inputs, outputs, lanes),
+        plan=plan,
         devices=draft.devices,
-        wires=_wires(inputs, outputs),
+        wires=_wires(inputs, outputs, monitors),
         coils={(o.device, o.channel): Coil(o.lane or n, o.energised == "open") for n, o in outputs.items()},
-        warnings=tuple(_warnings(draft.devices, inputs, outputs)),
+        monitors={name: monitor.says for name, monitor in monitors.items()},
+        signals={(s.device, s.channel): Signal(n, s.on, s.energised == "on") for n, s in signals.items()},
+        link_test_days=release.link_test_days,
+        output_test_days=release.output_test_days,
+        warnings=tuple(_warnings(draft.devices, plan, inputs, outputs)),
     )
 
 
@@ -155,11 +153,13 @@ def socket_path(path: Path) -> Path:
     """Where the release answers, by its file; for those who only want to ask. Raises ConfigError."""
     release = read_toml(path).get("release", {})
     where = release.get("socket") if isinstance(release, dict) else None
-    return path.parent / (where if isinstance(where, str) else _Release.model_fields["socket"].default)
+    return path.parent / (where if isinstance(where, str) else DEFAULT_SOCKET)
 
 
 def _tables(draft: _Draft, tables: dict[str, Any], section: str) -> list[tuple[str, Any]]:
     found = tables.get(section)
+    if section in OPTIONAL and section not in tables:
+        return []
     if not found or not isinstance(found, dict):
         draft.problems.append(f"{section}: is required: at least one [{section}.NAME]")
         return []
@@ -199,9 +199,7 @@ def _line(draft: _Draft, known: set[str], at: str, line: Line, kind: Kind) -> No
     """Check that the device exists, is of this kind, has the channel, and that nothing else owns it."""
     name, channel = line
     if name not in known:
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(known)) or 'none'}"
-        draft.problems.append(f"{at}.device: no device is called {name!r}; {hint}")
+        draft.problems.append(f"{at}.device: no device is called {name!r}; {near(name, known)}")
         return
     owner = draft.owners.setdefault((name, channel, kind), at)
     if owner != at:
@@ -232,8 +230,56 @@ def _channels(settings: Settings) -> set[int] | None:
     return None
 
 
-def _check_output(draft: _Draft, known: set[str], name: str, output: _Output) -> None:
+def _check_ports(draft: _Draft) -> None:
+    """Check that devices on one port can share it, and that no two of them are the same board or pin."""
+    ports: dict[str, dict[str, Device]] = {}
+    pins: dict[str, str] = {}
+    for name, device in draft.devices.items():
+        settings = device.settings
+        if isinstance(port := getattr(settings, "port", None), str):
+            sharing = ports.setdefault(port if "://" in port else os.path.realpath(port), {})
+            for other, first in sharing.items():
+                if why := _clash(first, device):
+                    draft.problems.append(f"devices.{name}.port: {other} uses {port} too; {why}")
+                    break
+            sharing[name] = device
+        for pin in _pins(settings):
+            owner = pins.setdefault(pin, name)
+            if owner != name:
+                draft.problems.append(f"devices.{name}.pins: pin {pin} belongs to {owner} already")
+
+
+def _pins(settings: Settings) -> list[str]:
+    """The pins of this computer that a device has, as gpiozero names them: 17 is GPIO17."""
+    pins = getattr(settings, "pins", None) or ()
+    named = pins.values() if isinstance(pins, dict) else pins
+    return [f"GPIO{pin}" if str(pin).isdigit() else str(pin) for pin in named]
+
+
+def _clash(first: Device, second: Device) -> str | None:
+    """Why these two cannot be on one port; None when they can: boards of a bus, at one speed."""
+    one, two = getattr(first.settings, "unit", None), getattr(second.settings, "unit", None)
+    if one is None or two is None:
+        return "only devices of one bus (Modbus) can share a port"
+    if (a := getattr(first.settings, "baudrate", None)) != (b := getattr(second.settings, "baudrate", None)):
+        return f"all devices of a bus have one baudrate (found {a} and {b})"
+    if first.driver == second.driver and one == two:
+        return f"both are unit {one}, which is one board: give it one name"
+    return None
+
+
+def _lanes_meant(tables: dict[str, Any]) -> list[str]:
+    """Every lane that an output names, even where something else is wrong with that output."""
+    found = tables.get("outputs")
+    outputs = found.items() if isinstance(found, dict) else ()
+    lanes = [table.get("lane") or name if isinstance(table, dict) else name for name, table in outputs]
+    return list(dict.fromkeys(str(lane) for lane in lanes))
+
+
+def _check_output(draft: _Draft, known: set[str], name: str, output: OutputTable) -> None:
     at = f"outputs.{name}"
+    if not (name if output.lane is None else output.lane).strip():
+        draft.problems.append(f"{at}.lane: it maps to no lane; name the lane that it releases")
     _line(draft, known, at, (output.device, output.channel), Kind.RELAY)
     for key, sensor in (("open_feedback", output.open_feedback), ("lane_clear", output.lane_clear)):
         if sensor is None:
@@ -244,20 +290,19 @@ def _check_output(draft: _Draft, known: set[str], name: str, output: _Output) ->
             draft.problems.append(f"{at}.{key}.closed: should be {allowed} (found {sensor.closed!r})")
 
 
-def _check_input(draft: _Draft, known: set[str], lanes: list[str] | None, name: str, entry: _Input) -> None:
+def _check_input(draft: _Draft, known: set[str], lanes: list[str], name: str, entry: InputTable) -> None:
     at = f"inputs.{name}"
     _line(draft, known, at, (entry.device, entry.channel), Kind.CONTACT)
     if entry.cause == "manual" and not entry.enabled:
         draft.problems.append(f"{at}.enabled: a manual release cannot be disabled; take the key out")
     for lane in entry.lanes or []:
-        if lanes is not None and lane not in lanes:
-            near = difflib.get_close_matches(lane, lanes, 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(lanes)}"
+        if lanes and lane not in lanes:
+            hint = near(lane, lanes)
             draft.problems.append(f"{at}.lanes: no output releases a lane called {lane!r}; {hint}")
 
 
 def _plan(
-    release: _Release, inputs: dict[str, _Input], outputs: dict[str, _Output], lanes: list[str]
+    release: ReleaseTable, inputs: dict[str, InputTable], outputs: dict[str, OutputTable], lanes: list[str]
 ) -> Plan:
     seen = {o.lane or n for n, o in outputs.items() if o.open_feedback}
     clear = {o.lane or n for n, o in outputs.items() if o.lane_clear}
@@ -279,16 +324,20 @@ def _plan(
     )
 
 
-def _opens_on_fault(entry: _Input) -> bool:
+def _opens_on_fault(entry: InputTable) -> bool:
     """A normally closed loop reads as open when it is cut, so losing it opens; elsewhere a fault is shown."""
     return (entry.on_fault or ("open" if entry.alarm_when == "open" else "hold")) == "open"
 
 
-def _wires(inputs: dict[str, _Input], outputs: dict[str, _Output]) -> dict[Line, Wire]:
+def _wires(
+    inputs: dict[str, InputTable], outputs: dict[str, OutputTable], monitors: dict[str, MonitorTable]
+) -> dict[Line, Wire]:
     wires: dict[Line, Wire] = {}
     for name, i in inputs.items():
         if i.enabled:
             wires[i.device, i.channel] = Wire("input", name, i.alarm_when == "closed")
+    for name, m in monitors.items():
+        wires[m.device, m.channel] = Wire("monitor", name, m.trouble_when == "closed")
     for name, o in outputs.items():
         if o.open_feedback:
             line = (o.open_feedback.device, o.open_feedback.channel)
@@ -300,16 +349,22 @@ def _wires(inputs: dict[str, _Input], outputs: dict[str, _Output]) -> dict[Line,
 
 
 def _warnings(
-    devices: dict[str, Device], inputs: dict[str, _Input], outputs: dict[str, _Output]
+    devices: dict[str, Device], plan: Plan, inputs: dict[str, InputTable], outputs: dict[str, OutputTable]
 ) -> Iterable[str]:
     for name, i in inputs.items():
         if not i.enabled:
             yield f"input {name} is disabled by the configuration"
+    for lane in plan.lanes:
+        if not any(lane in entry.lanes for entry in plan.inputs.values()):
+            yield f"lane {lane} is opened by no input"
     for name, o in outputs.items():
         if o.energised == "open":
             yield f"output {name} opens by energising: it does not open when power is lost"
         rest = getattr(devices[o.device].settings, "rest", None) or {}
         if o.channel not in rest:
-            yield f"output {name} stays as it is when the service stops: {o.device}.rest does not name it"
+            yield (
+                f"output {name} is opened at a stop by nothing but the survivor: "
+                f"{o.device}.rest does not name it"
+            )
         elif rest[o.channel] != (o.energised == "open"):
             yield f"output {name} lets its lane be shut when the service stops: {o.device}.rest says so"

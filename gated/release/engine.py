@@ -196,10 +196,14 @@ class Release:
             self.broken(event, error)
             return []
         if effects and type(effects[0]) in (Open, Secure):
-            opening = tuple(effect.lane for effect in effects if type(effect) is Open)
+            opening = []
+            for effect in effects:
+                if type(effect) is Open:
+                    opening.append(effect.lane)
             if opening:
+                lanes = tuple(opening)
                 for board in self.boards.values():
-                    board.open(opening)
+                    board.open(lanes)
             self._driven(effects, at)
             if self._release_kept is None:  # the outputs go as soon as this returns
                 self._release_kept = asyncio.get_running_loop().call_later(KEEP_BACK_S, self._let_go)

@@ -47,10 +47,22 @@ class Sensing:
     def reader(self, name: str) -> Callable[[ContactBoard], Awaitable[None]]:
         """What reads the board `name` while it is open."""
         wires = {channel: wire for (device, channel), wire in self._wires.items() if device == name}
+        feed = self._heard.feed
+        # Made beforehand, by what `closed` says: on the way to the wire every call counts.
+        ready = {
+            channel: (InputSeen(wire.name, not wire.closed_means), InputSeen(wire.name, wire.closed_means))
+            for channel, wire in wires.items()
+            if wire.kind == "input"
+        }
 
         def seen(contact: Contact) -> None:
-            wire = wires.get(contact.channel)
-            if wire is not None:
+            events = ready.get(contact.channel)
+            if events is not None and contact.closed is not None:
+                try:
+                    feed(events[contact.closed])
+                except Exception as error:  # a driver's callback must not be the one to meet it
+                    self._heard.broken(contact, error)
+            elif (wire := wires.get(contact.channel)) is not None:
                 self._seen(name, wire, contact.channel, contact.closed, contact.fault)
 
         async def use(port: ContactBoard) -> None:
@@ -80,7 +92,7 @@ class Sensing:
                 self._sensed[name, channel] = means
                 event = FeedbackSeen if wire.kind == "open" else ClearSeen
                 self._heard.feed(event(wire.name, self._together(wire)))
-        except Exception as error:  # a driver's callback must not be the one to meet it
+        except Exception as error:
             self._heard.broken(wire, error)
 
     def _together(self, wire: Wire) -> bool | None:

@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from gated.release import config as release_config
+from gated.release import tables
 from tests.docs import made
 
 
@@ -39,9 +39,11 @@ def test_the_tables_of_the_release_file_are_whole() -> None:
     """They are written by hand, as their settings carry no descriptions."""
     page = (made.DOCS / "configuration.md").read_text(encoding="utf-8").partition("## release.toml")[2]
     models: dict[str, type[BaseModel]] = {
-        "[release]": release_config._Release,
-        "[inputs.NAME]": release_config._Input,
-        "[outputs.NAME]": release_config._Output,
+        "[release]": tables.ReleaseTable,
+        "[inputs.NAME]": tables.InputTable,
+        "[outputs.NAME]": tables.OutputTable,
+        "[monitors.NAME]": tables.MonitorTable,
+        "[signals.NAME]": tables.SignalTable,
     }
     for title, model in models.items():
         section = page.partition(f"### {title}")[2].partition("###")[0]

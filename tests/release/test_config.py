@@ -64,6 +64,15 @@ def test_every_error_is_told_at_once(tmp_path: Path) -> None:
 
 
 FIRE = "[inputs.fire-panel]\n"
+MONITOR = """[monitors.transfer]
+device = "release-inputs"
+channel = 9
+trouble_when = "closed"
+says = "transfer_stopped"
+"""
+SIGNAL = '[signals.horn]\ndevice = "release-relays"\nchannel = 9\non = "alarm"\n'
+SERIAL = '[devices.usb]\ndriver = "relay_serial"\nport = "wires/release-bus"\nchannels = 2\n'
+SECOND = '[devices.other]\ndriver = "relay_modbus"\nport = "wires/release-bus"\nunit = 1\n'
 MISTAKES = [
     (FIRE, f"{FIRE}lanes = []\n", "inputs.fire-panel.lanes"),
     (FIRE, f'{FIRE}lanes = ["lane-9"]\n', "did you mean lane-"),
@@ -76,6 +85,28 @@ MISTAKES = [
     ('driver = "relay_modbus"', 'driver = "relay_modbuz"', "did you mean relay_modbus?"),
     ("poll_s = 0.02", "pol_s = 0.02", "did you mean poll_s?"),
     ("[release]", "[alarms]\n[release]", "there is no such table"),
+    ("[release]", "[monitor.x]\n[release]", "did you mean monitors?"),
+    ('cause = "earthquake"', 'cause = "earthqake"', "did you mean earthquake?"),
+    ("[outputs.lane-2]\n", '[outputs.lane-2]\nlane = ""\n', "maps to no lane"),
+    ("[release]", f"{MONITOR.replace('closed', 'shut')}[release]", "monitors.transfer.trouble_when"),
+    ("[release]", f"{MONITOR.replace('stopped', 'stoped')}[release]", "did you mean transfer_stopped?"),
+    (
+        "[release]",
+        f"{MONITOR.replace('channel = 9', 'channel = 0')}[release]",
+        "belongs to inputs.fire-panel",
+    ),
+    (
+        "[release]",
+        f"{MONITOR.replace('channel = 9', 'channel = 4')}[release]",
+        "belongs to outputs.lane-1.open",
+    ),
+    ("[release]", f"{SIGNAL.replace('channel = 9', 'channel = 1')}[release]", "belongs to outputs.lane-2"),
+    ("[release]", f"{SIGNAL.replace('alarm', 'alram')}[release]", "did you mean alarm?"),
+    ("[release]", f"{SIGNAL.replace('relays', 'inputs')}[release]", "has no relay driver"),
+    ("[release]", "[signals]\n[release]", "signals: is required: at least one"),
+    ("[inputs.fire", f"{SERIAL}[inputs.fire", "release-inputs uses"),
+    ("[inputs.fire", f"{SECOND}[inputs.fire", "both are unit 1, which is one board"),
+    ("[inputs.fire", f"{SECOND.replace('unit = 1', 'baudrate = 19200')}[inputs.fire", "one baudrate"),
 ]
 
 
@@ -141,3 +172,33 @@ def test_check_says_what_is_wrong_and_exits_1(tmp_path: Path, capsys: pytest.Cap
     assert "3 inputs" in capsys.readouterr().out
     assert main(["--check", "--config", str(tmp_path / "none.toml")]) == 1
     assert capsys.readouterr().err.endswith("cannot be read: No such file or directory\n")
+
+
+def test_monitors_signals_days_and_low_batteries_are_taken_up(tmp_path: Path) -> None:
+    path = tmp_path / "release.toml"
+    text = DEMO.read_text(encoding="utf-8").replace('cause = "earthquake"', 'cause = "power"')
+    monitor = MONITOR.replace("channel = 9", "channel = 3")
+    text = text.replace("channels = [0, 1, 2, 4, 5]", "channels = [0, 1, 2, 3, 4, 5]")
+    path.write_text(text.replace("[release]\n", f"{monitor}{SIGNAL}[release]\noutput_test_days = 7\n"))
+    config = load(path)
+    assert config.plan.inputs["earthquake-receiver"].cause is Cause.POWER
+    assert config.monitors == {"transfer": "transfer_stopped"}
+    assert config.wires["release-inputs", 3] == ("monitor", "transfer", True)
+    assert config.signals["release-relays", 9] == ("horn", "alarm", True)
+    assert (config.link_test_days, config.output_test_days) == (180, 7)
+
+
+def test_a_wrong_output_makes_no_second_error_of_its_lane(tmp_path: Path) -> None:
+    changes = {
+        FIRE: f'{FIRE}lanes = ["lane-2"]\n',
+        '[outputs.lane-2]\ndevice = "release-relays"': "[outputs.lane-2]\ndevice = 3",
+    }
+    (found,) = problems(tmp_path, changes)
+    assert found.startswith("outputs.lane-2.device")
+
+
+def test_a_lane_that_no_input_opens_is_warned_of(tmp_path: Path) -> None:
+    path = tmp_path / "release.toml"
+    text = DEMO.read_text(encoding="utf-8")
+    path.write_text(text.replace("alarm_when", 'lanes = ["lane-1"]\nalarm_when'))
+    assert load(path).warnings == ("lane lane-2 is opened by no input",)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from gated.release import latch
-from gated.release.disk import TRAIL, Disk
+from gated.release.disk import OLD_TRAIL, TRAIL, Disk
 
 
 @asynccontextmanager
@@ -54,6 +54,43 @@ async def test_a_line_torn_by_a_power_cut_spoils_no_other(tmp_path: Path) -> Non
     async with disk(tmp_path) as writer:
         writer.record(b"next\n")
     assert (tmp_path / TRAIL).read_bytes().split(b"\n")[1:] == [b'{"code": "al', b"next", b""]
+
+
+async def test_a_trail_that_is_full_goes_on_in_a_new_file_and_loses_nothing(tmp_path: Path) -> None:
+    opened = Disk(tmp_path, lambda what, text: None, limit=100)
+    opened.start()
+    for i in range(30):
+        opened.record(b"record %02d\n" % i)
+        assert await opened.durable(5)
+        kept = (tmp_path / OLD_TRAIL).read_bytes() if (tmp_path / OLD_TRAIL).exists() else b""
+        assert (kept + (tmp_path / TRAIL).read_bytes()).endswith(b"record %02d\n" % i)
+        assert len(kept) < 120
+    await opened.close()
+    assert {path.name for path in tmp_path.iterdir()} == {TRAIL, OLD_TRAIL}
+    lines = [line for name in (OLD_TRAIL, TRAIL) for line in (tmp_path / name).read_bytes().splitlines()]
+    assert lines == [b"record %02d" % i for i in range(30 - len(lines), 30)]
+
+
+async def test_a_trail_that_cannot_be_moved_goes_on_where_it_is(tmp_path: Path) -> None:
+    told: list[tuple[str, str | None]] = []
+    (tmp_path / OLD_TRAIL).mkdir()
+    opened = Disk(tmp_path, lambda what, text: told.append((what, text)), limit=10)
+    opened.start()
+    for i in range(3):
+        opened.record(b"record %02d\n" % i)
+        assert await opened.durable(5)
+    await opened.close()
+    assert (tmp_path / TRAIL).read_bytes() == b"record 00\nrecord 01\nrecord 02\n"
+    assert [what for what, _ in told] == ["next trail"]
+
+
+async def test_the_dates_are_kept_and_read_back(tmp_path: Path) -> None:
+    read: list[bytes] = []
+    async with disk(tmp_path) as writer:
+        writer.write_dates(b"{}")
+        assert await writer.durable(5)
+        writer.read_dates(read.append)
+        await asyncio.wait_for(_until(lambda: read == [b"{}"]), 5)
 
 
 async def _until(true: object) -> None:

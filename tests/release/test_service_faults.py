@@ -99,7 +99,7 @@ async def test_state_that_cannot_be_read_opens(tmp_path: Path) -> None:
     async with site(tmp_path) as here:
         (tmp_path / "state").write_text("no directory can be here")
         await here.armed()
-        state = await here.state(lambda s: s.phase == "alarm" and len(s.faults) == 3)
+        state = await here.state(lambda s: s.phase == "alarm" and len(s.faults) >= 3)
         for what in ("lock", "latch", "trail"):
             assert any(what in fault for fault in state.faults), what
         assert here.rig.board.history == []
@@ -112,7 +112,7 @@ async def test_a_full_disk_is_shown_and_opens_none_the_less(tmp_path: Path) -> N
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
         here.pulse(FIRE, 0.1)
         await here.coils(OPEN)
-        await here.state(lambda s: s.phase == "alarm" and len(s.faults) == 2)
+        await here.state(lambda s: s.phase == "alarm" and len(s.faults) >= 4)
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
         await here.state(lambda s: not s.faults)
         assert latch.read(tmp_path / "state") != ()

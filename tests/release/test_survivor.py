@@ -163,14 +163,14 @@ async def test_a_coil_that_rest_does_not_name_is_opened_at_a_stop(tmp_path: Path
 async def gone(pid: int) -> None:
     """Wait until the process is no more."""
     loop = asyncio.get_running_loop()
-    ended = loop.create_future()
     try:
         fd = os.pidfd_open(pid)
     except ProcessLookupError:
         return
-    loop.add_reader(fd, lambda: ended.done() or ended.set_result(None))
+    ended = asyncio.Event()
+    loop.add_reader(fd, ended.set)
     try:
-        await asyncio.wait_for(ended, 10)
+        await asyncio.wait_for(ended.wait(), 10)
     finally:
         loop.remove_reader(fd)
         os.close(fd)
