@@ -16,12 +16,12 @@ from typing import Any
 
 from gated import __version__
 from gated.ctl import commission_report, console
-from gated.ctl.ask import release_state, show_json
+from gated.ctl.ask import show_json
 from gated.ctl.commission_report import Session
 from gated.ctl.commission_steps import FAILED, NOT_DONE, PASSED, Result, Step, steps
 from gated.ctl.commission_walk import Walk
-from gated.ctl.doctor import examine, lines, manager_watchdog_s
-from gated.errors import GatedError, StoreError
+from gated.ctl.doctor import lines, look
+from gated.errors import StoreError
 from gated.passes.keys import load_or_create_private
 from gated.release.config import ReleaseConfig, load
 
@@ -164,11 +164,7 @@ def _one(walk: Walk, number: str, step: Step) -> Result:
 
 
 def _report(args: argparse.Namespace, config: ReleaseConfig, todo: list[Step], progress: Progress) -> int:
-    try:
-        state = release_state(args)
-    except GatedError:
-        state = None
-    found = examine(config, state, manager_watchdog_s())
+    found = look(args, config)
     ended = datetime.now(UTC)
     session = Session(
         progress.people["technician"],

@@ -107,8 +107,8 @@ class Walk:
                 raise Failed("an alarm is latched")
             self._relock()
         self._until(
-            lambda s: True if s.armed and s.phase == "normal" else None,
-            "the release is not armed and normal; see: gatectl release status",
+            lambda s: True if s.armed and s.phase == "normal" and not _open_lanes(s) else None,
+            "the release is not armed and normal with every lane shut; see: gatectl release status",
         )
 
     def _relock(self) -> None:
@@ -146,7 +146,7 @@ class Walk:
             self._ms(f"{name} command to open {how}", lane.opened_ms or 0.0)
 
     def _witness(self, lanes: Iterable[str]) -> None:
-        if not console.yes(f"  Witness: are {', '.join(sorted(lanes))} open, in both directions?"):
+        if not console.yes(f"  Witness: open, in both directions: {', '.join(sorted(lanes))}?"):
             raise Failed("the witness did not see every gate open in both directions")
         self._seen.append("the witness saw the gates open in both directions")
 
@@ -172,7 +172,10 @@ class Walk:
 
         console.say(f"  Trip {name} now, and leave it so.")
         state = self._until(seen, f"{name} was not seen active, or the lanes not open, in {self._wait_s:g} s")
-        self._ms("input seen to every lane confirmed", (time.monotonic() - active_at[0]) * 1000)
+        self._ms(
+            "input heard of to every lane confirmed, by the clock of gatectl",
+            (time.monotonic() - active_at[0]) * 1000,
+        )
         self._lanes_opened(state, lanes)
         self._witness(lanes)
         console.say(f"  Clear {name} now.")
@@ -320,6 +323,11 @@ class Walk:
         if not console.yes("  Was the box without power just now?"):
             raise Failed("the box was not without power")
         self._did_they_open("when the box lost its power", self._config.plan.lanes)
+
+
+def _open_lanes(state: ReleaseState) -> list[str]:
+    """Lanes whose contact still says open: of their next opening it could say nothing."""
+    return [name for name, lane in state.lanes.items() if lane.observed == "open"]
 
 
 def _fault_of(state: ReleaseState, told: tuple[str, ...]) -> bool | None:

@@ -74,18 +74,22 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def run(args: argparse.Namespace) -> int:
     """Print the findings; 3 when there is something to mend."""
-    config = load(args.release_config)
-    try:
-        state, silence = release_state(args), ""
-    except GatedError as error:
-        state, silence = None, str(error)
-    warnings = [*_live(state, silence), *_latches(config), *_beside_gated(args, config)]
-    found = examine(config, state, manager_watchdog_s(), warnings)
+    found = look(args, load(args.release_config))
     if args.json:
         show_json(found.to_json())
     else:
         print("\n".join(lines(found)))
     return 0 if found.good else WARNINGS
+
+
+def look(args: argparse.Namespace, config: ReleaseConfig) -> Findings:
+    """Everything that can be found from here: configuration, live state, latches, gated.toml."""
+    try:
+        state, silence = release_state(args), ""
+    except GatedError as error:
+        state, silence = None, str(error)
+    warnings = [*_live(state, silence), *_latches(config), *_beside_gated(args, config)]
+    return examine(config, state, manager_watchdog_s(), warnings)
 
 
 def examine(

@@ -77,6 +77,8 @@ def refuse(state: ReleaseState, lane: str) -> None:
     found = []
     if lane not in state.lanes:
         found.append(f"there is no lane {lane!r}; there are: {', '.join(state.lanes)}")
+    elif state.lanes[lane].observed == "open" and not state.causes:
+        found.append(f"{lane} is seen open already: look at its contact, or let it shut first")
     if state.causes and not state.drill:
         causes = ", ".join(f"{cause.cause} of {cause.input}" for cause in state.causes)
         found.append(f"an alarm is latched: {causes}")

@@ -59,10 +59,14 @@ class Asked:
     def seconds(self) -> float:
         """`hours`, in seconds. That the machine can judge it, it is a number that has a size."""
         value = self._request.get("hours")
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        try:
+            hours = math.nan if isinstance(value, bool | str) else float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError, OverflowError):  # a whole number may have a thousand digits
+            hours = math.nan
+        if not math.isfinite(hours):
             self.problems.append("it says for how long (hours, a number)")
             return 0.0
-        return value * 3600.0
+        return hours * 3600.0
 
 
 class Verb(NamedTuple):
@@ -150,9 +154,19 @@ class Desk:
         event = verb.event(asked)
         if asked.problems:
             raise RequestRefused(f"{verb.name} refused: " + "; ".join(asked.problems))
+        changed = self._release.changed
         effects = self._release.feed(event)
-        recorded = await self._release.disk.durable(DURABLE_S)
+        recorded = await self._recorded(changed)
         refused = [reason for effect in effects if isinstance(effect, Refused) for reason in effect.reasons]
         if refused:
             raise RequestRefused(f"{verb.name} refused: " + "; ".join(refused))
         return {"recorded": recorded, "state": picture(self._release).to_json()}
+
+    async def _recorded(self, changed: asyncio.Event) -> bool:
+        """Whether the record of what was just fed is on disk; it is kept back until the outputs went."""
+        try:
+            async with asyncio.timeout(DURABLE_S):
+                await changed.wait()
+        except TimeoutError:
+            return False
+        return await self._release.disk.durable(DURABLE_S)

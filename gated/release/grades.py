@@ -168,4 +168,4 @@ def _stale(facts: InputFacts) -> Grade:
         return _unknown("the driver says nothing of how it notices silence")
     if facts.traits.stale_s is None:
         return _no("nobody notices when the device falls silent")
-    return _within(facts.traits.stale_s + facts.fault_after_s, "silence is a fault")
+    return _within(round(facts.traits.stale_s + facts.fault_after_s, 3), "silence is a fault")

@@ -66,7 +66,7 @@ open_feedback = { device = "contacts", channel = 9, closed = "open" }
 """
 CHANNEL = {"panel": 0, "quake": 1}
 SKIPPED = ("cut panel", "hang", "box")
-SEEN = "input seen to every lane confirmed"
+SEEN = "input heard of to every lane confirmed, by the clock of gatectl"
 
 
 def types(line: str) -> Habit:
@@ -217,7 +217,10 @@ async def test_it_goes_on_where_it_was_left_and_tells_what_failed(tmp_path: Path
         left = r"\[2/14\]"
         async with gatectl(tmp_path, *words(here)) as (terminal, process):
             await terminal.reacts(
-                {r"Witness: are .*\[y/n\]": types("n"), **habits},  # the gates did not open, says the witness
+                {
+                    r"Witness: open, .*\[y/n\]": types("n"),
+                    **habits,
+                },  # the gates did not open, says the witness
                 left,
             )
             terminal.types("q")

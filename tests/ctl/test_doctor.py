@@ -36,12 +36,14 @@ outer = "outside"
 inner = "main"
 [lanes.lane-1.relays]
 release_entry = { device = "board", channel = 1, energised = "released" }
+release_exit = { device = "board", channel = 2, energised = "released" }
 
 [lanes.lane-9]
 outer = "outside"
 inner = "main"
 [lanes.lane-9.relays]
-release_entry = { device = "board", channel = 2, energised = "released" }
+release_entry = { device = "board", channel = 3, energised = "released" }
+release_exit = { device = "board", channel = 4, energised = "released" }
 """
 
 

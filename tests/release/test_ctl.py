@@ -270,3 +270,13 @@ async def test_an_alarm_during_the_test_of_an_output_leaves_everything_open(tmp_
         ran = await tested
         assert ran.code == 1 and "ALARM while lane-1 was being relocked" in ran.err
         await here.coils(OPEN)
+
+
+async def test_a_lane_that_seems_open_already_is_not_tested(tmp_path: Path) -> None:
+    """Its contact is stuck, or it was never shut: the test would praise it after 0 ms."""
+    async with site(tmp_path, SEEN) as here:
+        here.rig.board.inputs[8] = True
+        await here.armed()
+        ran = await gatectl(here, "test-output", "lane-1", "--why", "monthly")
+        assert ran.code == 1 and "lane-1 is seen open already" in ran.err
+        assert (await client.status(here.socket)).phase == "normal"
