@@ -91,7 +91,8 @@ class RollCalls:
                     holders = await self._look_up([e.identifier for e in effect.entries])
             except (GatedError, TimeoutError):
                 unknown = "the store of passes did not answer: which pass is of which group is not known"
-            sheet = _sheet(effect, place, journal_seq, self._free_id(effect, place), holders)
+            name = self._free_id(effect, place)
+            sheet = await asyncio.to_thread(_sheet, effect, place, journal_seq, name, holders)
             if unknown:
                 sheet = replace(sheet, doubts=(*sheet.doubts, unknown))
             await self._put(sheet)
