@@ -1,6 +1,6 @@
-"""Every reachable state of the machine under four sets of events, and the mutants that must not survive.
+"""Every reachable state of the machine under several sets of events, and the mutants that must not survive.
 
-`python -m tests.release.exploration` prints the table.
+`python -m tests.release.exploration` prints the tables.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ from gated.release.words import (
     OpenRequested,
     OutputDriven,
     Plan,
+    Request,
     ResetRequested,
     Source,
     Tick,
     Times,
 )
-from tests.release.explore import explore
+from tests.release.explore import at, explore
 from tests.release.mutants import MUTANTS
 from tests.release.rules import check_step
 
@@ -214,8 +215,47 @@ def report() -> Iterator[Explored]:
         yield Explored(name, states, len(events) + 1, killed, len(mine), time.monotonic() - began)
 
 
+def answers() -> Iterator[tuple[str, dict[str, bool]]]:
+    """In which state which request is granted to a named person with a reason."""
+    quiet: list[Event] = [InputSeen("loop", False), InputSeen("button", False), CLEAR[0]]
+    reset = RESETS[0]
+    drill = DrillRequested("sato", "evacuation drill")
+    over: list[Event] = [InputSeen("loop", True), InputSeen("loop", False)]
+    inspect = InspectRequested("loop", "sato", "yearly inspection", 1)
+    states: dict[str, list[Event]] = {
+        "starting": [],
+        "normal": quiet,
+        "input lost": [*quiet, InputSeen("loop", None)],
+        "alarm, active": [*quiet, InputSeen("loop", True)],
+        "alarm, clear": [*quiet, *over],
+        "opened by command": [*quiet, OpenRequested("sato", "smoke")],
+        "drill": [*quiet, drill],
+        "relocking": [*quiet, *over, reset],
+        "inspection": [*quiet, inspect],
+        "inspection, active": [*quiet, inspect, InputSeen("loop", True)],
+    }
+    asked: dict[str, Request] = {
+        "open": OpenRequested("anybody", "smoke"),
+        "drill": drill,
+        "reset": ResetRequested("sato", "false alarm"),
+        "inspect": inspect,
+        "inspect manual": InspectRequested("button", "sato", "yearly inspection", 1),
+        "end inspection": InspectEnded("loop", "sato"),
+    }
+    for state, events in states.items():
+        machine = Machine(WALKS["inspections"].plan, at(0.0))
+        for event in events:
+            machine.handle(event, at(0.0))
+        yield state, {name: not machine.refusals(request) for name, request in asked.items()}
+
+
 def main() -> int:
-    """Print the table; 1 when a mutant survived."""
+    """Print the tables; 1 when a mutant survived."""
+    for state, granted in answers():
+        print(
+            f"{state:20}" + "  ".join(f"{name}: {'yes' if yes else '-':4}" for name, yes in granted.items())
+        )
+    print()
     print(f"{'plan':18}{'states':>9}{'events':>8}{'mutants killed':>17}{'seconds':>9}")
     rows = []
     for row in report():
