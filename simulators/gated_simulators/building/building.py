@@ -147,9 +147,9 @@ class Building:
         if hasattr(rig, "silent"):
             rig.silent = how == "silent"
             if how == "refuses":
-                rig.failing.add(coil.channel)
+                rig.refusing.add(coil.channel)
             else:
-                rig.failing.discard(coil.channel)
+                rig.refusing.discard(coil.channel)
         if how:
             self.failed[output] = how
         else:

@@ -1,7 +1,7 @@
-"""A simulated Modbus RTU board on a pty: coils and discrete inputs of one unit, and the faults of a line.
+"""A simulated Modbus RTU board on a pty: coils, inputs and registers of one unit, and the faults of a line.
 
-Frames by MODBUS Application Protocol 1.1b3, section 6: functions 01 to 05, 0F; any other is refused
-with exception 1, an address the board has not with exception 2, a failing coil with exception 4.
+Frames by MODBUS Application Protocol 1.1b3, section 6: functions 01 to 06, 0F, 10; any other is refused
+with exception 1, an address the board has not with exception 2, a coil that fails with exception 4.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from gated_simulators.rigs import Board
 from gated_simulators.rigs._line_circuit import LineCircuit
 from gated_simulators.rigs._pty import PtyCable
 
-SIZE = 16  # coils, and inputs
+SIZE = 16  # coils, inputs, and registers of each kind
 READ_COILS, READ_INPUTS, WRITE_COIL, WRITE_COILS = 0x01, 0x02, 0x05, 0x0F
-READ_HOLDING, READ_REGISTERS = 0x03, 0x04
+READ_HOLDING, READ_ANALOGUE, WRITE_REGISTER, WRITE_REGISTERS = 0x03, 0x04, 0x06, 0x10
+SHORT = (READ_COILS, READ_INPUTS, READ_HOLDING, READ_ANALOGUE, WRITE_COIL, WRITE_REGISTER)  # 8 bytes
+LONG = (WRITE_COILS, WRITE_REGISTERS)  # as long as they say
 
 
 class WireSettings(Protocol):
@@ -53,25 +55,43 @@ class ModbusBoardRig:
         self.on_command: list[Callable[[int, bool], None]] = []
         self.silent = False  # a board without power: does nothing, says nothing
         self.bad_crc = False  # a disturbed line: answers arrive damaged
-        self.failing: set[int] = set()  # coils whose writing is refused with exception 4, device failure
-        self.lines: dict[int, LineCircuit] = {}  # supervised lines at the analogue inputs
-        self.full_scale = 10_000  # of these inputs
-        self.told: dict[int, int] = {}  # registers that tell something else, as a broken module does
         self.delay_s = 0.0  # a slow board: seconds before each answer
+        self.noise = b""  # a disturbed line: these bytes come before each answer
+        self.cut_short = 0  # answers lose so many bytes at their end
+        self.stuck: set[int] = set()  # coils that do not move though their command is acknowledged
+        self.refusing: set[int] = set()  # coils whose command is refused
+        self.analogue: dict[int, int] = {}  # input registers
+        self.lines: dict[int, LineCircuit] = {}  # supervised lines at the inputs
+        self.full_scale = 0  # of the registers that tell their voltage; 0: no line is measured
+        self.told: dict[int, int] = {}  # registers that tell something else, as a broken module does
+        self.holding: dict[int, int] = {}
+        self.forgetful = False  # holding registers do not keep what is written
+        self.watchdog_register: int | None = None  # the silence it allows, in 10 ms; 0: off
         self.requests = 0  # whole frames for this unit
         self.functions: deque[int] = deque(maxlen=100)  # of the last of them
         self._unit = settings.unit
         self._buffer = b""
         self._loop = asyncio.get_running_loop()
+        self._silence: asyncio.TimerHandle | None = None
         self._cable = PtyCable(settings.port, self._received)
 
     def set_contact(self, channel: int, closed: bool) -> None:
         """Close or open the contact at an input."""
         self.board.inputs[channel] = closed
 
+    def set_analogue(self, channel: int, value: int) -> None:
+        """What the converter at an input reads, 0 to 65535."""
+        self.analogue[channel] = value
+
     def line(self, channel: int) -> LineCircuit:
         """The line at one analogue input; a sound one where no other was put there."""
         return self.lines.setdefault(channel, LineCircuit())
+
+    def stop(self) -> None:
+        """Pull the cable, and the power."""
+        self.cut()
+        if self._silence is not None:
+            self._silence.cancel()
 
     def cut(self) -> None:
         """Pull the cable; the board keeps its power and its coils."""
@@ -99,42 +119,69 @@ class ModbusBoardRig:
                 self.requests += 1
                 self.functions.append(frame[1])
                 self._answer(bytes([self._unit]) + self._handle(frame[1], frame[2:-2]))
+                self._wait_for_silence()
 
     def _answer(self, frame: bytes) -> None:
         crc = crc16(frame)
         if self.bad_crc:
             crc = bytes([crc[0] ^ 0xFF, crc[1]])
+        answer = frame + crc
+        answer = self.noise + answer[: len(answer) - self.cut_short]
         if self.delay_s:
-            self._loop.call_later(self.delay_s, self._cable.send, frame + crc)
+            self._loop.call_later(self.delay_s, self._cable.send, answer)
         else:
-            self._cable.send(frame + crc)
+            self._cable.send(answer)
+
+    def _wait_for_silence(self) -> None:
+        """The host watchdog: any request to this unit starts it anew."""
+        if self._silence is not None:
+            self._silence.cancel()
+        allowed = self.holding.get(self.watchdog_register, 0) if self.watchdog_register is not None else 0
+        self._silence = self._loop.call_later(allowed / 100, self._drop) if allowed else None
+
+    def _drop(self) -> None:
+        for channel, energised in sorted(self.board.coils.items()):
+            if energised:
+                self._command(channel, False)
 
     def _handle(self, function: int, body: bytes) -> bytes:
         """Carry out one request and return the answer's function and data."""
-        if function not in (READ_COILS, READ_INPUTS, READ_HOLDING, READ_REGISTERS, WRITE_COIL, WRITE_COILS):
+        if function not in (*SHORT, *LONG):
             return bytes([function | 0x80, 1])
         first, number = int.from_bytes(body[:2], "big"), int.from_bytes(body[2:4], "big")
-        count = 1 if function == WRITE_COIL else number
+        count = 1 if function in (WRITE_COIL, WRITE_REGISTER) else number
         if not 1 <= count <= SIZE or first + count > SIZE:
             return bytes([function | 0x80, 2])
+        span = range(first, first + count)
         if function in (READ_COILS, READ_INPUTS):
             states = self.board.coils if function == READ_COILS else self.board.inputs
-            packed = sum(states.get(first + i, False) << i for i in range(count))
+            packed = sum(states.get(channel, False) << i for i, channel in enumerate(span))
             size = (count + 7) // 8
             return bytes([function, size]) + packed.to_bytes(size, "little")
-        if function in (READ_HOLDING, READ_REGISTERS):
-            values = [self._register(first + i) for i in range(count)]
-            return bytes([function, 2 * count]) + b"".join(value.to_bytes(2, "big") for value in values)
-        if not self.failing.isdisjoint(range(first, first + count)):
+        if function in (READ_HOLDING, READ_ANALOGUE):
+            words = self.holding if function == READ_HOLDING else self.analogue
+            told = b"".join(self._word(words, address).to_bytes(2, "big") for address in span)
+            return bytes([function, 2 * count]) + told
+        if function in (WRITE_REGISTER, WRITE_REGISTERS):
+            data = body[2:4] if function == WRITE_REGISTER else body[5:]
+            if not self.forgetful:
+                for i, address in enumerate(span):
+                    self.holding[address] = int.from_bytes(data[2 * i : 2 * i + 2], "big")
+            return bytes([function]) + body[:4]
+        if self.refusing.intersection(span):
             return bytes([function | 0x80, 4])
         bits = number == 0xFF00 if function == WRITE_COIL else int.from_bytes(body[5:], "little")
-        for i in range(count):
-            self._command(first + i, bool(bits >> i & 1))
+        for i, channel in enumerate(span):
+            if channel not in self.stuck:
+                self._command(channel, bool(bits >> i & 1))
         return bytes([function]) + body[:4]
 
-    def _register(self, channel: int) -> int:
-        ratio = self.line(channel).ratio(self.board.inputs.get(channel, False))
-        return self.told.get(channel, round(ratio * self.full_scale))
+    def _word(self, words: dict[int, int], address: int) -> int:
+        """A register: what it was set to, else what the line at this input gives, where lines are measured."""
+        if address in words or not self.full_scale:
+            return words.get(address, 0)
+        ratio = self.line(address).ratio(self.board.inputs.get(address, False))
+        return self.told.get(address, round(ratio * self.full_scale))
 
     def _command(self, channel: int, energised: bool) -> None:
         self.board.command(channel, energised)
@@ -144,9 +191,9 @@ class ModbusBoardRig:
 
 def _frame_size(buffer: bytes) -> int:
     """Length of the request at the start of the buffer, CRC included."""
-    if buffer[1] == WRITE_COILS:
+    if buffer[1] in LONG:
         return 9 + buffer[6] if len(buffer) > 6 else 9
-    return 8 if READ_COILS <= buffer[1] <= WRITE_COIL else len(buffer)
+    return 8 if buffer[1] in SHORT else len(buffer)
 
 
 @asynccontextmanager
@@ -156,4 +203,4 @@ async def open_rig(settings: WireSettings) -> AsyncIterator[ModbusBoardRig]:
     try:
         yield rig
     finally:
-        rig.cut()
+        rig.stop()
