@@ -256,7 +256,7 @@ class Building:
                 monitor.name: self.contacts.lines[monitor.name].active for monitor in self.wiring.monitors
             },
             "lines": {name: line.condition.value for name, line in self.contacts.lines.items()},
-            "outputs": {name: self.failed.get(name, "good") for name in self.wiring.outputs},
+            "outputs": dict.fromkeys(self.wiring.outputs, "good") | self.failed,
             "signals": dict(self.signals),
             "devices": {
                 name: "cut" if name in self.wires_cut else "stalled" if name in self.stalled else "joined"

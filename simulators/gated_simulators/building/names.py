@@ -41,7 +41,7 @@ class _Names:
             "signal": ("signal", set(wiring.signals)),
             "input": ("input", alarms),
             "inspected": ("input", alarms),
-            "latched": ("input", alarms | {"gatectl", "drill"}),
+            "latched": ("input", alarms | {"gatectl", "drill", "latch-file"}),
             "device": ("device", set(wiring.devices)),
             "unmoved": ("lane or coil", lanes | coils),
             **dict.fromkeys(

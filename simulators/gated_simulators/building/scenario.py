@@ -113,7 +113,7 @@ class Expect(BaseModel):
     opened: str | None = None  # it saw a lane open, and says how long that took
     input: str | None = None  # how it reads an input or monitor
     inspected: str | None = None  # whether an input is under inspection
-    latched: str | None = None  # whether an input, "gatectl" or "drill" holds lanes open
+    latched: str | None = None  # whether an input, "gatectl", "drill" or "latch-file" holds lanes open
     fault: str | None = None  # one of its faults holds these words
     warning: str | None = None  # one of its warnings holds these words
     drill: Literal["release"] | None = None  # whether all that is latched is a drill
