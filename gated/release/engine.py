@@ -33,6 +33,7 @@ from gated.release.proven import Proven
 from gated.release.reminders import Reminders
 from gated.release.sensing import Sensing
 from gated.release.signals import Signals, occasions
+from gated.release.state import ReleaseState
 from gated.release.testament import Testament
 from gated.release.words import (
     Alarmed,
@@ -69,6 +70,7 @@ class Release:
         self.config = config
         self.realtime = self.memory_locked = False
         self.changed = asyncio.Event()  # replaced by a new one at each change
+        self.drawn: tuple[float, ReleaseState] | None = None  # the snapshot, until something changes
         self.disk = Disk(config.state_dir, self._store_report)
         self.memory = Disk(config.socket.parent, self._memory_report)  # the second latch
         self.machine = Machine(config.plan, now())
@@ -190,6 +192,7 @@ class Release:
     def feed(self, event: Event) -> list[Effect]:
         """Give the machine an event and do what it asks: outputs first."""
         at = Now(time.monotonic(), datetime.now(UTC))
+        self.drawn = None
         try:
             effects = self.machine.handle(event, at)
         except Exception as error:
@@ -250,6 +253,7 @@ class Release:
             self._release_kept = None
         changed, self.changed = self.changed, asyncio.Event()
         changed.set()
+        self.drawn = None
         kept, self._kept = self._kept, []
         if any(isinstance(effect, WriteLatch) for effect, _ in kept):
             self._write_latch()
@@ -300,6 +304,7 @@ class Release:
 
     def board_changed(self, board: OutputBoard) -> None:
         """A board was written, lost, or found otherwise than commanded."""
+        self.drawn = None
         for channel in board.refused:
             text = f"{board.name}: coil {channel} does not do as it is told"
             self._fault(f"{board.name}.{channel}", text, "device")

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import os
+import time
 
 from gated.release.engine import Release
 from gated.release.proven import last
 from gated.release.state import CauseReport, InputReport, InspectionReport, LaneReport, ReleaseState
 from gated.release.words import InputState
 
+FRESH_S = 0.5  # what no event changes (a permission, a date) is seen after so long
+
 
 def picture(release: Release) -> ReleaseState:
-    """The whole state as others see it."""
+    """The whole state as others see it; drawn once for all who ask between two changes."""
+    at = time.monotonic()
+    if release.drawn is None or at > release.drawn[0] + FRESH_S:
+        release.drawn = (at, _draw(release))
+    return release.drawn[1]
+
+
+def _draw(release: Release) -> ReleaseState:
     machine = release.machine
     inputs = machine.plan.inputs
     causes = {

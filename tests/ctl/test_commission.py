@@ -65,7 +65,7 @@ energised = "may_shut"
 open_feedback = { device = "contacts", channel = 9, closed = "open" }
 """
 CHANNEL = {"panel": 0, "quake": 1}
-SKIPPED = ("cut panel", "hang", "box")
+SKIPPED = ("cut panel", "box")
 SEEN = "input heard of to every lane confirmed, by the clock of gatectl"
 
 
@@ -128,12 +128,20 @@ class Technician:
         self.here.rigs["far"].silent = False
 
     async def kills(self, pid: str) -> None:
-        os.kill(int(pid), signal.SIGKILL)
+        await self.ends(int(pid), signal.SIGKILL)
+
+    async def stops(self, pid: str) -> None:
+        await self.ends(int(pid), signal.SIGSTOP)  # its survivor kills it
+
+    async def ends(self, pid: int, by: signal.Signals) -> None:
+        [process] = [process for process in self.here.processes if process.pid == pid]
+        os.kill(pid, by)
+        await process.wait()
         await self.here.start()  # the service manager of this site
 
     def habits(self) -> dict[str, Habit]:
         async def begins(terminal: Terminal, match: re.Match[str]) -> None:
-            skips = any(words in match[1] for words in ("panel: its line", "hangs", "the box"))
+            skips = any(words in match[1] for words in ("panel: its line", "the box"))
             terminal.types("s" if skips else "")
 
         return {
@@ -151,6 +159,7 @@ class Technician:
             r"Switch off the power of (\w+) alone, wait 5 s, then press Enter": does(self.powers_off, ""),
             r"Switch the power of (\w+) on again": does(self.powers_on),
             r"As root, now: kill -KILL (\d+)": does(self.kills),
+            r"As root, now: kill -STOP (\d+)": does(self.stops),
             r"Witness: .*\[y/n\]": types("y"),
             r"Latched: .*\[y/n\]": types("y"),
             r"Do it again\? \[y/n\]": types("n"),

@@ -121,6 +121,7 @@ async def test_states_are_read_back_from_boards_of_every_size(
         wanted = {channel: channel % 3 != 0 for channel in wire.numbers}
         await board.switch(wanted)
         assert await board.observed() == wanted
+        assert not asyncio.get_running_loop().remove_reader(board.last_will({}).fd), "it listens no longer"
         assert {channel: rig.board.coils.get(channel, False) for channel in wire.numbers} == wanted
         assert rig.garbage == 0
 
