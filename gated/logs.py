@@ -29,7 +29,7 @@ log = structlog.get_logger()
 """The daemon's logger."""
 
 FIELDS = ("event_code", "kind", "lane", "reason", "device", "access_point", "direction")
-CAPPED = ("nfc", "pymodbus", "PIL", "urllib3", "asyncio")
+CAPPED = ("nfc", "PIL", "urllib3", "asyncio")
 PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}  # syslog(3)
 
 _NAMESPACE = uuid.UUID("0f6c7f0e-7d0c-5f0d-9c55-2d1b6b0c6a11")

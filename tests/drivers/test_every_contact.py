@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gated.ports import Kind
+from gated.ports import Contact, ContactTraits, DriverFault, Kind
 from tests.drivers.samples import DEADLINE_S, Bench, listening, names, until
 
 pytestmark = pytest.mark.parametrize("name", names(Kind.CONTACT))
@@ -76,3 +76,40 @@ async def test_bounce_is_no_change(name: str, tmp_path: Path) -> None:
         rig.set_contact(1, False)
         await until(lambda: len(seen) == 4)
         assert seen[3].closed is False
+
+
+async def test_a_prompt_board_tells_each_change_once_and_yields_none(name: str, tmp_path: Path) -> None:
+    bench, told = Bench(name, tmp_path), list[Contact]()
+    async with asyncio.timeout(DEADLINE_S), bench.rig() as rig, bench.open() as port:
+        if not hasattr(port, "tell"):
+            return
+        port.tell(told.append)
+        async with listening(port.contacts()) as yielded:
+            await until(lambda: len(told) == 2)
+            for count, closed in ((3, True), (4, False), (5, True)):
+                rig.set_contact(1, closed)
+                await until(lambda count=count: len(told) == count)  # type: ignore[misc]
+                assert (told[-1].channel, told[-1].closed) == (1, closed)
+        assert yielded == []
+        assert {c.channel: c.closed for c in told[:2]} == {1: False, 2: False}
+
+
+async def test_a_prompt_board_that_is_lost_is_a_fault(name: str, tmp_path: Path) -> None:
+    bench, told = Bench(name, tmp_path), list[Contact]()
+    async with asyncio.timeout(DEADLINE_S), bench.rig() as rig:
+        with pytest.raises(DriverFault):
+            async with bench.open() as port:
+                if not hasattr(port, "tell"):
+                    raise DriverFault("no prompt board")
+                port.tell(told.append)
+                using = asyncio.create_task(bench.use(port))
+                await until(lambda: len(told) == 2)
+                rig.cut()
+                await using
+        assert [c.closed for c in told] in ([False, False], [])
+
+
+def test_its_traits_are_those_of_a_contact_board(name: str, tmp_path: Path) -> None:
+    bench = Bench(name, tmp_path)
+    if bench.driver.traits is not None:
+        assert isinstance(bench.driver.traits(bench.settings), ContactTraits)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable
+from types import FrameType
 
 import pytest
 from hypothesis import given
@@ -229,6 +231,23 @@ def test_no_bytes_at_all_make_an_answer_that_was_not_sent() -> None:
         assert len(answers._buffer) < request.size + 8
     assert found > 1000
     assert answers.damaged > 1000
+
+
+def test_look_alikes_cost_little() -> None:
+    answers, computed = Answers(), 0
+    request = codec.read_coils(1, 0, 8)
+    answers.expect(request)
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        nonlocal computed
+        computed += event == "call" and frame.f_code is codec.crc16.__code__
+
+    sys.setprofile(count)
+    try:
+        assert answers.feed(bytes([1, 1, 1]) * 170) is None
+    finally:
+        sys.setprofile(None)
+    assert 0 < computed <= 2 * codec.MOST_TRIED
 
 
 @given(st.sampled_from(REQUESTS), st.lists(st.binary(max_size=40), max_size=20))

@@ -106,6 +106,10 @@ class ModbusBoardRig:
         """Put bytes on the line that nobody asked for, as a disturbance does."""
         self._cable.send(data)
 
+    def take(self) -> None:
+        """Take and carry out what has been written by now, without a turn of the loop."""
+        self._cable.take()
+
     def _received(self, data: bytes) -> None:
         self._buffer += data
         while len(self._buffer) >= 4:

@@ -55,8 +55,8 @@ class PtyCable:
             with contextlib.suppress(BlockingIOError):
                 os.write(self._ends[0], data)
 
-    def listen(self) -> None:
-        """Take what has arrived by now, without a turn of the loop."""
+    def take(self) -> None:
+        """Take what the computer has written by now, without a turn of the loop."""
         if self._ends is not None:
             self._readable(self._ends[0])
 

@@ -231,7 +231,7 @@ class SerialBoardRig:
 
     def listen(self) -> None:
         """Take what is on the wire now, without waiting for the loop."""
-        self._cable.listen()
+        self._cable.take()
 
     def received(self, data: bytes) -> None:
         """Bytes arrived at the board, in pieces of any size."""
