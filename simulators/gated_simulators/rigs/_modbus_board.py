@@ -181,7 +181,7 @@ class ModbusBoardRig:
         return bytes([function]) + body[:4]
 
     def _word(self, words: dict[int, int], address: int) -> int:
-        """A register: what it was set to, else what the line at this input gives, where lines are measured."""
+        """A register: what it was set to, or what the line at this input gives, where lines are measured."""
         if address in words or not self.full_scale:
             return words.get(address, 0)
         ratio = self.line(address).ratio(self.board.inputs.get(address, False))
