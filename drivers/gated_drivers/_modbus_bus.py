@@ -67,7 +67,7 @@ class Bus:
     came over the line and was no answer.
     """
 
-    def __init__(self, port: str, baudrate: int) -> None:
+    def __init__(self, port: str, baudrate: int, line: Line | None = None) -> None:
         self.port = port
         self.baudrate = baudrate
         self.turnaround_s = 0.0
@@ -84,9 +84,11 @@ class Bus:
         self._timer: asyncio.TimerHandle | None = None
         self._pause: asyncio.TimerHandle | None = None
         self._fault: DriverFault | None = None
-        self._line: Line | None = None
-        self._fd = -1
-        self._opening = asyncio.create_task(self._open(), name=f"modbus {port}")
+        self._line = line
+        self._fd = -1 if line is None else line.fd
+        self._opening: asyncio.Task[None] | None = None
+        if line is None:
+            self._opening = asyncio.create_task(self._open(), name=f"modbus {port}")
 
     @property
     def damaged(self) -> int:
@@ -94,11 +96,11 @@ class Bus:
         return self._answers.damaged
 
     @property
-    def fd(self) -> int:
-        """The descriptor of the open line. Raises DriverFault."""
+    def line(self) -> Line:
+        """The open line. Raises DriverFault."""
         if self._line is None or self._fault is not None:
             raise self._fault or DriverFault(f"{self.port}: not open yet")
-        return self._line.fd
+        return self._line
 
     # Asking
 
@@ -202,7 +204,17 @@ class Bus:
         if self._current is None:
             self._next()
 
-    def _readable(self) -> None:
+    def forget(self) -> None:
+        """Wait for no answer any more and send nothing more; for a line that leads to nobody."""
+        self._answers.drop()
+        self._posted.clear()
+        self._current = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def take(self) -> None:
+        """Take some of what came over the line; called when there is something."""
         try:
             data = os.read(self._fd, MOST_READ)
         except BlockingIOError:
@@ -301,7 +313,7 @@ class Bus:
             self._die(DriverFault(f"{self.port}: {why_not_open(self.port)}"))
         else:
             self._line, self._fd = line, line.fd
-            self._loop.add_reader(line.fd, self._readable)
+            self._loop.add_reader(line.fd, self.take)
             self._next()
 
     def _die(self, fault: DriverFault) -> None:
@@ -336,8 +348,9 @@ class Bus:
     async def close(self) -> None:
         """Give the port back; safe to repeat and after a fault."""
         self._die(DriverFault(f"{self.port}: closed"))
-        self._opening.cancel()
-        await asyncio.gather(self._opening, return_exceptions=True)
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.gather(self._opening, return_exceptions=True)
         if (closing := _closing.get(self.port)) is not None:
             await asyncio.wait({closing}, timeout=CLOSE_S)
 

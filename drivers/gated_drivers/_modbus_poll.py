@@ -36,6 +36,7 @@ class Poll:
         self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._exchange: Exchange | None = None
+        self.before: Callable[[], None] | None = None  # called right before each asking
         self._ended: Callable[[DriverFault], None] | None = None
 
     @contextmanager
@@ -53,6 +54,11 @@ class Poll:
                 self._exchange.leave()
 
     def _ask(self) -> None:
+        if self.before is not None:
+            try:
+                self.before()
+            except Exception:  # no rehearsal may ever cost a reading
+                self.before = None
         try:
             self._exchange = self._line.submit(self._request, self._timeout_s, self._answered)
         except DriverFault as fault:

@@ -53,25 +53,33 @@ class GpioRelayBoard:
     async def switch(self, coils: Mapping[int, bool]) -> None:
         """Command coils; the pins have changed when it returns."""
         self.post(coils)
+        if strange := [channel for channel in coils if channel not in self._settings.pins]:
+            raise DriverFault(f"GPIO: channel {strange[0]} has no pin")
 
     def post(self, coils: Mapping[int, bool]) -> None:
-        """The same at once."""
-        strange = [channel for channel in coils if channel not in self._settings.pins]
+        """The same at once, without a word of channels without a pin; a failing pin holds up no other."""
+        failed: DriverFault | None = None
         for channel, energised in coils.items():
-            if channel in strange:
+            if channel not in self._settings.pins:
                 continue
-            with faults(f"switching pin {self._settings.pins[channel]}"):
-                if channel in self._relays:
-                    self._relays[channel].value = energised
-                else:
-                    self._relays[channel] = DigitalOutputDevice(
-                        self._settings.pins[channel],
-                        active_high=not self._settings.active_low,
-                        initial_value=energised,
-                        pin_factory=self._factory,
-                    )
-        if strange:
-            raise DriverFault(f"GPIO: channel {strange[0]} has no pin")
+            try:
+                self._put(channel, energised)
+            except DriverFault as fault:
+                failed = failed or fault
+        if failed is not None:
+            raise failed
+
+    def _put(self, channel: int, energised: bool) -> None:
+        with faults(f"switching pin {self._settings.pins[channel]}"):
+            if channel in self._relays:
+                self._relays[channel].value = energised
+            else:
+                self._relays[channel] = DigitalOutputDevice(
+                    self._settings.pins[channel],
+                    active_high=not self._settings.active_low,
+                    initial_value=energised,
+                    pin_factory=self._factory,
+                )
 
     async def observed(self) -> Mapping[int, bool]:
         """Read back the level of each pin commanded so far: that of the pin, not of the relay's contacts."""

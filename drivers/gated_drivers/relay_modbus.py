@@ -20,6 +20,7 @@ from gated_drivers._codecs.modbus_rtu import (
     write_coils,
 )
 from gated_drivers._modbus_bus import Bus, Done, Refused, bus
+from gated_drivers._modbus_rehearsal import Rehearsal
 from gated_drivers._modbus_watchdog import HostWatchdog
 from gated_drivers._rest import at_rest
 
@@ -69,6 +70,7 @@ class ModbusRelayBoard:
         self._line = line
         self._settings = settings
         self._known = set(settings.rest)
+        self._rehearsal: tuple[Rehearsal, ModbusRelayBoard] | None = None
         self._ready: dict[tuple[tuple[int, bool], ...], list[tuple[Request, Done]]] = {}
 
     @property
@@ -84,6 +86,20 @@ class ModbusRelayBoard:
         for request, done in self._ready.get(tuple(coils.items())) or self._made(coils):
             self._line.post(request, self._settings.timeout_s, done)
         self._known.update(channel for channel in coils if 0 <= channel <= 65535)
+
+    def rehearse(self, coils: Mapping[int, bool]) -> None:
+        """Go through `post` on a line to nobody: what is rehearsed right before an alarm is quick in it."""
+        if self._rehearsal is None:
+            stage = Rehearsal(self._settings.baudrate)
+            self._rehearsal = stage, ModbusRelayBoard(stage.line, self._settings)
+        stage, double = self._rehearsal
+        double.post(coils)
+        stage.drain()
+
+    def close(self) -> None:
+        """Give back what rehearsals took."""
+        if self._rehearsal is not None:
+            self._rehearsal[0].close()
 
     def _posted(self, request: Request, data: bytes, fault: DriverFault | None) -> None:
         if isinstance(fault, Refused) and len(request.states) > 1:
@@ -135,7 +151,7 @@ class ModbusRelayBoard:
 
     def last_will(self, coils: Mapping[int, bool]) -> LastWill | None:
         """The frames of `post`. Without us nobody waits for answers: leave each the time to be answered."""
-        return LastWill(self._line.fd, tuple(request.frame for request, _ in self._made(coils)))
+        return LastWill(self._line.line.fd, tuple(request.frame for request, _ in self._made(coils)))
 
     async def observed(self) -> Mapping[int, bool]:
         """Read back the coils of `rest` and those commanded so far; coil 0 where there are none."""
@@ -181,8 +197,11 @@ async def open_board(settings: ModbusRelaySettings) -> AsyncIterator[ModbusRelay
         await board.observed()
         if settings.host_watchdog is not None:
             await settings.host_watchdog.set_up(line, settings.unit, settings.timeout_s)
-        async with at_rest(board, settings.rest):
-            yield board
+        try:
+            async with at_rest(board, settings.rest):
+                yield board
+        finally:
+            board.close()
 
 
 def traits(settings: ModbusRelaySettings) -> RelayTraits:

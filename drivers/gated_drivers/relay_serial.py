@@ -105,13 +105,13 @@ class SerialRelayBoard:
     async def switch(self, coils: Mapping[int, bool]) -> None:
         """Command coils; returns when the kernel has the bytes. None of these boards acknowledges."""
         self.post(coils)
-
-    def post(self, coils: Mapping[int, bool]) -> None:
-        """The same at once."""
-        self._known |= set(coils)
-        self._write(self._frames(coils))
         if strange := [channel for channel in coils if channel not in self._settings.numbers]:
             raise DriverFault(f"{self._settings.port}: the board has no channel {strange[0]}")
+
+    def post(self, coils: Mapping[int, bool]) -> None:
+        """The same at once, and without a word of channels that the board has not."""
+        self._known |= set(coils)
+        self._write(self._frames(coils))
 
     def last_will(self, coils: Mapping[int, bool]) -> LastWill:
         """The very bytes that `post` writes."""

@@ -42,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
         else:
             told = "\n".join(_told(release, alone=status is None))
             text = f"{told}\n\n{render(status)}" if status and told else render(status) if status else told
-            print(f"{CLEAR if args.watch else ''}{text}", flush=True)
+            if shown := f"{CLEAR if args.watch else ''}{text}":
+                print(shown, flush=True)
         if error:
             print(f"gatectl: {error}", file=sys.stderr, flush=True)
         if not args.watch:
@@ -63,7 +64,7 @@ def _told(release: ReleaseState | GatedError | None, alone: bool) -> list[str]:
     if isinstance(release, ReleaseState):
         phase = f"emergency release: {release.phase}, {'armed' if release.armed else 'NOT armed'}"
         return [*banners(release), *([phase, *(f"  {f}" for f in release.faults)] if alone else [])]
-    return [f"emergency release: {release or 'is not configured on this box'}"] if alone else []
+    return [f"emergency release: {release}"] if release and alone else []
 
 
 def render(status: dict[str, Any]) -> str:

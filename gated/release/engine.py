@@ -110,9 +110,13 @@ class Release:
         for name, signals in self._signals.items():
             if name not in self.boards:
                 self.lamps[name] = self._device(name, signals.use)
+        self._reflexes = {  # the lanes of each input, as the machine will open them
+            name: tuple(lane for lane in config.plan.lanes if lane in entry.lanes)
+            for name, entry in config.plan.inputs.items()
+        }
         for board in self.boards.values():
-            for entry in config.plan.inputs.values():
-                board.expect(lane for lane in config.plan.lanes if lane in entry.lanes)
+            for lanes in self._reflexes.values():
+                board.expect(lanes)
 
     def _device(self, name: str, use: Callable[[Any], Awaitable[None]]) -> Device[Any]:
         device = self.config.devices[name]
@@ -190,7 +194,16 @@ class Release:
     # Events
 
     def feed(self, event: Event) -> list[Effect]:
-        """Give the machine an event and do what it asks: outputs first."""
+        """Give the machine an event and do what it asks: outputs first.
+
+        An input that calls for release opens its lanes before the machine has even heard of it: the machine
+        cannot but open them, unless that input is being inspected, and it takes longer the larger the site.
+        """
+        reflex = None
+        if type(event) is InputSeen and event.active and event.input not in self.machine.inspections:
+            reflex = self._reflexes[event.input]
+            for board in self.boards.values():
+                board.reflex(reflex)
         at = Now(time.monotonic(), datetime.now(UTC))
         self.drawn = None
         try:
@@ -206,7 +219,7 @@ class Release:
             if opening:
                 lanes = tuple(opening)
                 for board in self.boards.values():
-                    board.open(lanes)
+                    board.open(lanes, posted=lanes == reflex)
             self._driven(effects, at)
             if self._release_kept is None:  # the outputs go as soon as this returns
                 self._release_kept = asyncio.get_running_loop().call_later(KEEP_BACK_S, self._let_go)

@@ -56,21 +56,27 @@ class OutputBoard:
         together = tuple(lanes)
         self._opening[together] = {c: i.energised_opens for c, i in self._coils.items() if i.lane in together}
 
-    def open(self, lanes: tuple[str, ...]) -> None:
-        """Have these lanes opened, on the wire at once where the board can; returns at once."""
+    def reflex(self, lanes: tuple[str, ...]) -> None:
+        """Put the opening of lanes that were expected on the wire where the board can; `open` follows."""
         coils = self._opening.get(lanes)
-        if coils is None:
-            self.expect(lanes)
-            coils = self._opening[lanes]
-        if not coils:
-            return
-        if self._post is not None:
+        if coils and self._post is not None:
             try:  # noqa: SIM105 - no call more than needed before the wire
                 self._post(coils)
             except Exception:
                 pass  # whatever it is, the task meets it too, and tells it
-        self._wanted.update(coils)
-        self._kick.set()
+
+    def open(self, lanes: tuple[str, ...], posted: bool = False) -> None:
+        """Have these lanes opened, on the wire at once where the board can; returns at once.
+
+        `posted`: a reflex did that just now.
+        """
+        if lanes not in self._opening:
+            self.expect(lanes)
+        if not posted:
+            self.reflex(lanes)
+        if coils := self._opening[lanes]:
+            self._wanted.update(coils)
+            self._kick.set()
 
     def secure(self, lane: str) -> None:
         """Have the lane's coils let it be shut; returns at once."""

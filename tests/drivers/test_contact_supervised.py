@@ -216,7 +216,7 @@ async def test_an_spi_that_hangs_is_a_fault(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [30_000, 65_535, 0x8000])
 async def test_an_impossible_value_is_a_fault(value: int, tmp_path: Path) -> None:
-    fault, took = await fault_of(wired(tmp_path, "modbus"), lambda rig: rig.told.update({1: value}))
+    fault, took = await fault_of(wired(tmp_path, "modbus"), lambda rig: rig.analogue.update({1: value}))
     assert f"tells {value} at register 1" in fault
     assert took < 2.0
 
@@ -224,14 +224,14 @@ async def test_an_impossible_value_is_a_fault(value: int, tmp_path: Path) -> Non
 @pytest.mark.parametrize("value", [0x8000, 0x7FFF])
 async def test_an_impossible_signed_value_is_a_fault(value: int, tmp_path: Path) -> None:
     settings = wired(tmp_path, "modbus", converter={"signed": True})
-    fault, _ = await fault_of(settings, lambda rig: rig.told.update({1: value}))
+    fault, _ = await fault_of(settings, lambda rig: rig.analogue.update({1: value}))
     assert "impossible" in fault
 
 
 async def test_a_shorted_input_may_tell_a_little_less_than_nothing(tmp_path: Path) -> None:
     settings = wired(tmp_path, "modbus", converter={"signed": True, "registers": "holding"})
     async with asyncio.timeout(DEADLINE_S), watched(settings) as (rig, words):
-        rig.told.update({0: 0xFFFE, 1: 27_700})
+        rig.holding.update({0: 0xFFFE, 1: 27_700})
         await until(lambda: words == {0: "short", 1: "cut", 2: "open"})
         assert set(rig.functions) == {3}
 

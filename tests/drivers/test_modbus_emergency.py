@@ -1,4 +1,4 @@
-"""Modbus when it counts: posted commands, dead and disturbed lines, refusing coils, the board's own watchdog."""
+"""Modbus when it counts: posted commands, dead and disturbed lines, refusing coils, host watchdogs."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ async def test_a_line_flooded_with_garbage_leaves_the_loop_to_others(tmp_path: P
         await until(lambda: len(told) == 2)
         rig.silent = True
         before = board.damaged
-        read = board._line._readable
+        read = board._line.take
 
         while board.damaged < before + 50:
             rig.send(garbage)
@@ -320,3 +320,83 @@ async def test_a_line_behind_a_device_server(tmp_path: Path) -> None:
                     writers[0].close()
                     while True:
                         await board.observed()
+
+
+async def test_what_nobody_waits_for_any_more_is_not_sent(tmp_path: Path) -> None:
+    one, two = relay(tmp_path), contact(tmp_path)
+    async with (
+        asyncio.timeout(DEADLINE_S),
+        _modbus_board.open_rig(one) as rig,
+        relay_modbus.open_board(one) as board,
+        contact_modbus.open_board(two) as contacts,
+    ):
+        rig.delay_s = 0.02
+        rig.functions.clear()
+        reading = asyncio.create_task(board.observed())
+        await asyncio.sleep(0)
+        left = asyncio.create_task(board.switch({0: True}))
+        async with listening(contacts.contacts()):
+            await until(lambda: bool(board._line._commands and board._line._reads))
+        left.cancel()
+        await reading
+        await board.observed()
+        assert list(rig.functions) == [READ_COILS, READ_COILS]
+
+
+async def test_a_port_is_opened_while_it_is_being_given_back(tmp_path: Path) -> None:
+    one, two = relay(tmp_path), contact(tmp_path)
+    async with asyncio.timeout(DEADLINE_S), _modbus_board.open_rig(one):
+        for _ in range(20):
+            first = contact_modbus.open_board(two)
+            await first.__aenter__()
+            closing = asyncio.create_task(first.__aexit__(None, None, None))
+            await asyncio.sleep(0)
+            async with relay_modbus.open_board(one) as board:
+                await board.observed()
+            await closing
+
+
+async def test_a_rehearsal_tells_made_up_contacts_and_moves_nothing(tmp_path: Path) -> None:
+    one, two = relay(tmp_path), contact(tmp_path)
+    async with (
+        asyncio.timeout(DEADLINE_S),
+        _modbus_board.open_rig(one) as rig,
+        relay_modbus.open_board(one) as board,
+        contact_modbus.open_board(two) as contacts,
+    ):
+        played, told = list[Contact](), list[Contact]()
+
+        def play(seen: Contact) -> None:
+            played.append(seen)
+            for coils in ({0: bool(seen.closed), 1: True, 5: True}, {}, {-1: True}):
+                board.rehearse(coils)
+
+        contacts.tell(told.append)
+        contacts.rehearse(play)
+        async with listening(contacts.contacts()):
+            await until(lambda: len(played) >= 40)
+            rig.set_contact(1, True)
+            await until(lambda: len(told) == 3)
+        assert [(c.channel, c.closed) for c in told] == [(0, False), (1, False), (1, True)]
+        assert {(c.channel, c.closed) for c in played} == {(c, s) for c in (0, 1) for s in (True, False)}
+        assert rig.board.writes == board.damaged == 0
+        assert set(await board.observed()) == {0}  # what was rehearsed is not known as commanded
+
+
+async def test_a_rehearsal_that_fails_costs_no_reading(tmp_path: Path) -> None:
+    two, told = contact(tmp_path), list[Contact]()
+    async with (
+        asyncio.timeout(DEADLINE_S),
+        _modbus_board.open_rig(two) as rig,
+        contact_modbus.open_board(two) as contacts,
+    ):
+
+        def play(seen: Contact) -> None:
+            raise RuntimeError("made up")
+
+        contacts.tell(told.append)
+        contacts.rehearse(play)
+        async with listening(contacts.contacts()):
+            await until(lambda: len(told) == 2)
+            rig.set_contact(0, True)
+            await until(lambda: len(told) == 3)

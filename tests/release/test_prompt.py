@@ -64,7 +64,7 @@ async def test_an_alarm_is_on_the_wire_within_the_callback_that_read_it(tmp_path
         finally:
             sys.setprofile(None)
         assert rig.board.coils == OPEN
-        assert any({"_modbus_bus.py:_readable", "engine.py:feed", "outputs.py:open"} <= s for s in stacks)
+        assert any({"_modbus_bus.py:take", "engine.py:feed", "outputs.py:reflex"} <= s for s in stacks)
 
 
 class Board:

@@ -88,6 +88,11 @@ def read_discrete_inputs(unit: int, first: int, count: int) -> Request:
     return _reading(unit, READ_DISCRETE_INPUTS, first, count, MOST_BITS_READ, (count + 7) // 8)
 
 
+def discrete_inputs(request: Request, closed: bool) -> bytes:
+    """The answer to `read_discrete_inputs` of a board whose inputs are all in the same state."""
+    return _framed(request.head + (b"\xff" if closed else b"\0") * request.head[2])
+
+
 def read_holding_registers(unit: int, first: int, count: int) -> Request:
     """Function 03: `count` registers (1 to 125) from address `first`. Raises ValueError out of range."""
     return _reading(unit, READ_HOLDING_REGISTERS, first, count, MOST_REGISTERS_READ, 2 * count)

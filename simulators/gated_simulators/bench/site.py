@@ -35,6 +35,7 @@ name = "bench"
 timezone = "UTC"
 state_dir = "state"
 control_socket = "gated.sock"
+{release}
 
 [areas.main]
 anti_passback = "off"
@@ -99,9 +100,16 @@ class Site:
     """One site's files and addresses, and the processes at both ends of its wires."""
 
     def __init__(
-        self, shared: Shared, name: str, readers: int = LANES, cameras: int = 0, fps: int = 15
+        self,
+        shared: Shared,
+        name: str,
+        readers: int = LANES,
+        cameras: int = 0,
+        fps: int = 15,
+        release_socket: Path | None = None,
     ) -> None:
-        """Write the files; `cameras` are at the first lanes."""
+        """Write the files; `cameras` are at the first lanes; a release at `release_socket` is followed."""
+        self.release_socket = release_socket
         self.path = shared.place / name
         self.path.mkdir()
         state = self.path / "state"
@@ -114,7 +122,8 @@ class Site:
         self.config.write_text(self._text(), encoding="utf-8")
 
     def _text(self) -> str:
-        parts = [_HEAD]
+        release = f'release_socket = "{self.release_socket}"' if self.release_socket else ""
+        parts = [_HEAD.replace("{release}\n", f"{release}\n")]
         parts += [_READER.format(n=n, path=path) for n, path in enumerate(self.readers, 1)]
         parts += [_CAMERA.format(n=n, url=url, fps=self.fps) for n, url in enumerate(self.cameras, 1)]
         kinds = {"reader": len(self.readers), "camera": len(self.cameras)}

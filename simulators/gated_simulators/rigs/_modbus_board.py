@@ -55,15 +55,16 @@ class ModbusBoardRig:
         self.on_command: list[Callable[[int, bool], None]] = []
         self.silent = False  # a board without power: does nothing, says nothing
         self.bad_crc = False  # a disturbed line: answers arrive damaged
+        self.lines: dict[
+            int, LineCircuit
+        ] = {}  # supervised lines at registers of both kinds, where nothing is set
+        self.full_scale = 10_000  # of these lines
         self.delay_s = 0.0  # a slow board: seconds before each answer
         self.noise = b""  # a disturbed line: these bytes come before each answer
         self.cut_short = 0  # answers lose so many bytes at their end
         self.stuck: set[int] = set()  # coils that do not move though their command is acknowledged
         self.refusing: set[int] = set()  # coils whose command is refused
         self.analogue: dict[int, int] = {}  # input registers
-        self.lines: dict[int, LineCircuit] = {}  # supervised lines at the inputs
-        self.full_scale = 0  # of the registers that tell their voltage; 0: no line is measured
-        self.told: dict[int, int] = {}  # registers that tell something else, as a broken module does
         self.holding: dict[int, int] = {}
         self.forgetful = False  # holding registers do not keep what is written
         self.watchdog_register: int | None = None  # the silence it allows, in 10 ms; 0: off
@@ -79,13 +80,13 @@ class ModbusBoardRig:
         """Close or open the contact at an input."""
         self.board.inputs[channel] = closed
 
+    def line(self, channel: int) -> LineCircuit:
+        """The line at one register; a sound one where no other was put there."""
+        return self.lines.setdefault(channel, LineCircuit())
+
     def set_analogue(self, channel: int, value: int) -> None:
         """What the converter at an input reads, 0 to 65535."""
         self.analogue[channel] = value
-
-    def line(self, channel: int) -> LineCircuit:
-        """The line at one analogue input; a sound one where no other was put there."""
-        return self.lines.setdefault(channel, LineCircuit())
 
     def stop(self) -> None:
         """Pull the cable, and the power."""
@@ -164,8 +165,8 @@ class ModbusBoardRig:
             return bytes([function, size]) + packed.to_bytes(size, "little")
         if function in (READ_HOLDING, READ_ANALOGUE):
             words = self.holding if function == READ_HOLDING else self.analogue
-            told = b"".join(self._word(words, address).to_bytes(2, "big") for address in span)
-            return bytes([function, 2 * count]) + told
+            told = [words[address] if address in words else self._measured(address) for address in span]
+            return bytes([function, 2 * count]) + b"".join(word.to_bytes(2, "big") for word in told)
         if function in (WRITE_REGISTER, WRITE_REGISTERS):
             data = body[2:4] if function == WRITE_REGISTER else body[5:]
             if not self.forgetful:
@@ -180,12 +181,10 @@ class ModbusBoardRig:
                 self._command(channel, bool(bits >> i & 1))
         return bytes([function]) + body[:4]
 
-    def _word(self, words: dict[int, int], address: int) -> int:
-        """A register: what it was set to, or what the line at this input gives, where lines are measured."""
-        if address in words or not self.full_scale:
-            return words.get(address, 0)
-        ratio = self.line(address).ratio(self.board.inputs.get(address, False))
-        return self.told.get(address, round(ratio * self.full_scale))
+    def _measured(self, address: int) -> int:
+        if address not in self.lines:
+            return 0
+        return round(self.lines[address].ratio(self.board.inputs.get(address, False)) * self.full_scale)
 
     def _command(self, channel: int, energised: bool) -> None:
         self.board.command(channel, energised)

@@ -17,6 +17,8 @@ async def open_rig(settings: Any) -> AsyncIterator[SpiConverterRig | ModbusBoard
     if settings.converter.type == "modbus":
         async with _modbus_board.open_rig(settings.converter) as board:
             board.full_scale = settings.converter.full_scale
+            for channel in settings.channels:
+                board.line(channel)
             yield board
         return
     rig = SpiConverterRig(settings.converter)

@@ -229,8 +229,8 @@ class SerialBoardRig:
         """Put bytes on the line that nobody asked for."""
         self._cable.send(data)
 
-    def listen(self) -> None:
-        """Take what is on the wire now, without waiting for the loop."""
+    def take(self) -> None:
+        """Take and carry out what has been written by now, without a turn of the loop."""
         self._cable.take()
 
     def received(self, data: bytes) -> None:
