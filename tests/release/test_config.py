@@ -202,3 +202,36 @@ def test_a_lane_that_no_input_opens_is_warned_of(tmp_path: Path) -> None:
     text = DEMO.read_text(encoding="utf-8")
     path.write_text(text.replace("alarm_when", 'lanes = ["lane-1"]\nalarm_when'))
     assert load(path).warnings == ("lane lane-2 is opened by no input",)
+
+
+NUMATO = """
+[release]
+reset_by = ["guard"]
+[devices.contacts]
+driver = "contact_modbus"
+port = "a"
+channels = [0]
+[devices.relays]
+driver = "relay_serial"
+protocol = "numato"
+port = "b"
+channels = 8
+[inputs.panel]
+cause = "fire"
+device = "contacts"
+channel = 0
+alarm_when = "closed"
+[outputs.lane]
+device = "relays"
+channel = 0
+energised = "may_shut"
+"""
+
+
+def test_boards_that_count_from_0_have_a_channel_0_and_not_one_more(tmp_path: Path) -> None:
+    path = tmp_path / "release.toml"
+    path.write_text(NUMATO)
+    assert ("relays", 0) in load(path).coils
+    path.write_text(NUMATO.replace("channel = 0\nenergised", "channel = 8\nenergised"))
+    with pytest.raises(ConfigError, match="not configured for channel 8"):
+        load(path)
