@@ -143,7 +143,7 @@ class Walk:
     def _lanes_opened(self, state: ReleaseState, lanes: Iterable[str]) -> None:
         for name in lanes:
             lane = state.lanes[name]
-            how = "seen" if lane.observed == "open" else "acknowledged"
+            how = "seen" if lane.observed == "open" else "written"
             self._ms(f"{name} command to open {how}", lane.opened_ms or 0.0)
 
     def _witness(self, lanes: Iterable[str]) -> None:
