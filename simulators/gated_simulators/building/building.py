@@ -4,6 +4,8 @@ Coils move flaps and lamps, people darken beams, panels close contacts. Everythi
 order, so that a scenario can ask later what was seen here, whatever the daemons say of themselves.
 """
 
+# Over 300 lines: the far ends of one site and what moves between them.
+
 from __future__ import annotations
 
 import asyncio

@@ -1,5 +1,7 @@
 """How each kind of expectation is looked for: at the far end of the wires, or in the operator's view."""
 
+# Over 300 lines: one kind of expectation after the other.
+
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
