@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Self
 
 DEADLINE_S = 30.0
+FAR_END = "/dev/ttyGS0"
 CONFIGFS = Path("/sys/kernel/config")
 RASPBERRY_PI_3B_PLUS = "a020d3"
 
@@ -102,12 +103,9 @@ class UsbSerial:
         (self._gadget / "functions/acm.0").mkdir(parents=True)
         (self._gadget / "configs/c.1/acm.0").symlink_to(self._gadget / "functions/acm.0")
         self._serial = serial
+        self._far = -1
         self.received = bytearray()
         self.plug()
-        far = "/dev/ttyGS0"
-        appears(lambda: Path(far).exists(), far)
-        self._far = os.open(far, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-        tty.setraw(self._far, termios.TCSANOW)
 
     @property
     def port(self) -> Path:
@@ -118,9 +116,7 @@ class UsbSerial:
         return self
 
     def __exit__(self, *failure: TracebackType | BaseException | type[BaseException] | None) -> None:
-        os.close(self._far)
-        with contextlib.suppress(OSError):
-            self.unplug()
+        self.unplug()
         (self._gadget / "configs/c.1/acm.0").unlink()
         for part in ("configs/c.1", "functions/acm.0", "strings/0x409", "."):
             (self._gadget / part).rmdir()
@@ -129,10 +125,16 @@ class UsbSerial:
         """Plug it in and wait until udev has named it."""
         (self._gadget / "UDC").write_text("dummy_udc.0")
         appears(self.port.exists, str(self.port))
+        self.received.clear()
+        self._far = os.open(FAR_END, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        tty.setraw(self._far, termios.TCSANOW)
 
     def unplug(self) -> None:
-        """Pull it out."""
-        (self._gadget / "UDC").write_text("\n")
+        """Pull it out, if it is in; both ends of the line are hung up on."""
+        if self._far >= 0:
+            os.close(self._far)
+            self._far = -1
+            (self._gadget / "UDC").write_text("\n")
 
     def read(self) -> bytes:
         """Everything the computer sent since it was plugged in last."""

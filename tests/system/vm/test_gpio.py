@@ -8,6 +8,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.release.harness import end, site
 from tests.system.vm.kernel import GpioChip
 
@@ -98,8 +100,10 @@ async def test_an_alarm_opens_while_the_clock_jumps_by_fifty_years(tmp_path: Pat
 
 
 async def test_a_line_that_somebody_else_holds_is_a_fault_that_names_the_pin(
-    tmp_path: Path, chip: GpioChip
+    tmp_path: Path, chip: GpioChip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("LG_WD", str(tmp_path))  # lgpio goes there and leaves a FIFO
+    monkeypatch.chdir(tmp_path)
     import lgpio
 
     chip.pull(FIRE, True)
