@@ -1,7 +1,7 @@
 """The kernel's input devices: found by name or by USB identity, and held for this process alone.
 
-Source: linux/input.h and Documentation/input of the kernel, an interface that stays; three requests of it need no
-library, and the library that there is would have to be compiled on every gate.
+Source: linux/input.h and Documentation/input of the kernel, an interface that stays. Two requests of it need
+no library, and the library that there is (evdev) comes as source only: every gate would have to compile it.
 """
 
 from __future__ import annotations
@@ -67,9 +67,7 @@ def open_grabbed(device: str) -> int:
         keys = bytearray(KEY_BYTES)
         fcntl.ioctl(fd, EVIOCGBIT_KEY, keys)
         if not keys[KEY_ENTER // 8] >> KEY_ENTER % 8 & 1:
-            raise DriverFault(
-                f"{device}: is no keyboard; of a scanner's names take the one with -event-kbd"
-            )
+            raise DriverFault(f"{device}: is no keyboard; of a scanner's names take the one with -event-kbd")
         fcntl.ioctl(fd, EVIOCGRAB, 1)
     except OSError as error:
         os.close(fd)

@@ -1,4 +1,4 @@
-"""What the drivers of code scanners share: their settings' types, held codes, and reading what a scanner sends."""
+"""What the drivers of code scanners share: types of settings, held codes, and reading what is sent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GapS = Annotated[
     Field(
         ge=0.01,
         le=10,
-        description="silence after which a code is over: complete where the gap ends it, else cut short; seconds",
+        description="silence after which a code is over: whole where a gap ends it, else cut short; seconds",
     ),
 ]
 AbsentS = Annotated[
@@ -32,14 +32,14 @@ AbsentS = Annotated[
     Field(
         ge=0,
         le=60,
-        description="a code not sent for this long counts again; longer than the scanner's own pause between two "
-        "readings of one code; seconds",
+        description="a code not sent for this long counts again, seconds; longer than the scanner's own "
+        "pause between two readings of one code",
     ),
 ]
 Prefix = Annotated[
     list[Mark],
     Field(
-        description='one of these stands before each code, as "]Q1" does where the scanner sends AIM identifiers; '
+        description="one of these stands before each code, as ]Q1 does where AIM identifiers are sent; "
         "what has none is ignored"
     ),
 ]

@@ -1,7 +1,7 @@
-"""Code scanners that type what they read, as a USB keyboard does ("keyboard wedge"), by the kernel's input events.
+"""Code scanners that type what they read, as a USB keyboard does ("keyboard wedge").
 
-The keyboard is taken for gated alone, so that no code is typed into a console. docs/readers.md says how to set
-the scanner up.
+The keyboard is taken for gated alone, so that no code is typed into a console. docs/readers.md says how to
+set the scanner up.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Code scanners on a serial line (RS-232, or USB that shows as a serial port): DENSO, Newland, Honeywell and others.
+"""Code scanners on a serial line, RS-232 or USB: DENSO, Newland, Honeywell, Zebra and others.
 
 The scanner reads, decodes and sends; nothing is ever sent to it. docs/readers.md says how to set it up.
 """
@@ -29,7 +29,8 @@ class SerialScannerSettings(Settings):
 
     port: str = Field(min_length=1, description="serial device, best by its /dev/serial/by-id name")
     framing: Framing = Field(
-        "cr", description="what ends a code: its last part; stx_: STX begins it; gap: only that nothing follows"
+        "cr",
+        description="what ends a code: its last part; stx_: STX begins it; gap: only that nothing follows",
     )
     bcc: Bcc = Field(
         "none",

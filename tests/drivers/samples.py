@@ -70,7 +70,7 @@ SAMPLES = {
         }.items()
     },
     "reader_qr_hid": Sample(
-        lambda folder: {"device": str(folder / "scanner-event-kbd")},
+        lambda folder: {"device": str(folder / "scanner-event-kbd"), "gap_s": 2.0},
         cards=(b"A PASS OF SOMEBODY", b"a pass, of (somebody) else!"),
         present=lambda rig, code: rig.show(code),
         remove=lambda rig: rig.clear(),

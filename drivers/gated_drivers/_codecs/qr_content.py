@@ -1,4 +1,4 @@
-"""What of that which a scanner sends is the content of a code: without the marks around it, and no message."""
+"""What a scanner sends, taken apart: the content of a code without the marks around it, or a message."""
 
 from __future__ import annotations
 

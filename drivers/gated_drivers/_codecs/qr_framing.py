@@ -1,8 +1,9 @@
 """How code scanners on serial lines mark where a code begins and ends: bytes in, contents out.
 
-Sources: the scanners' manuals. DENSO QK20 and GT10Q (9, "Communication format"): header none or STX, terminator
-CR, LF, CR LF, ETX or none; their BCC is sent after the terminator and is the exclusive-or of what stands between
-header and terminator. ISO 1745 and others take the terminator in. Vector: STX "123" ETX, BCC 30, with ETX 33 (hex).
+Sources: the scanners' manuals. DENSO QK20 and GT10Q (9, "Communication format"): header none or STX,
+terminator CR, LF, CR LF, ETX or none; the BCC is sent after the terminator and is the exclusive-or of what
+stands between header and terminator. ISO 1745 and others take the terminator in. Vector: STX "123" ETX has
+the BCC 30, with ETX 33 (hex).
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class FrameDecoder:
     """The contents of one line, whole and as sent; the same for any split of the bytes.
 
     `garbage` counts what was thrown away: pieces that are over-long, cut short, outside of STX and the end,
-    or with a wrong BCC. After each of them the next code is read as ever. Pieces without content count as nothing.
+    or with a wrong BCC. After each of them the next code is read as ever. Pieces without content count as
+    nothing.
     """
 
     def __init__(self, framing: Framing, bcc: Bcc = "none", longest: int = 512) -> None:
@@ -39,6 +41,9 @@ class FrameDecoder:
         self._bcc = bcc
         self._longest = longest + len(self._end) + (framing == "gap" and bcc != "none")
         self._lenient = not self._starts and bcc == "none"  # one of CR and LF awaited, both sent
+        self._piece = bytearray()
+        self._at = _At.INSIDE
+        self._spoilt = False  # what is heard now has been counted as garbage
         self._begin()
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -50,13 +55,14 @@ class FrameDecoder:
             elif self._at is _At.CHECK:
                 self._finish(byte, found)
             elif byte == STX:
+                self._begin()
                 self._at = _At.INSIDE
             elif not self._spoilt and byte not in (CR, LF):  # some send a line's end between their frames
                 self._spoil()
         return found
 
     def quiet(self) -> list[bytes]:
-        """Nothing came for so long that whatever is not complete never will be; of "gap", this completes it."""
+        """Nothing came for so long that what is not complete never will be; "gap" completes it."""
         found: list[bytes] = []
         if not self._end and self._piece and not self._spoilt:
             self._finish(0 if self._bcc == "none" else self._piece.pop(), found)
@@ -72,9 +78,9 @@ class FrameDecoder:
         return not self._piece or (self._lenient and self._end == b"\r" and self._piece == b"\n")
 
     def _begin(self) -> None:
-        self._piece = bytearray()
+        self._piece.clear()
         self._at = _At.OUTSIDE if self._starts else _At.INSIDE
-        self._spoilt = False  # what is heard now has been counted as garbage
+        self._spoilt = False
 
     def _spoil(self) -> None:
         self.garbage += 1

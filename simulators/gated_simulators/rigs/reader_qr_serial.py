@@ -16,12 +16,21 @@ TERMINATORS = {"cr": b"\r", "lf": b"\n", "crlf": b"\r\n", "etx": b"\x03"}
 
 
 class WireSettings(Protocol):
-    """What the rig needs of its driver's settings; `framing`, `bcc`, `prefix`, `suffix` where they have them."""
+    """What the rig needs of its driver's settings; `framing` and its like where they have them."""
 
     @property
     def port(self) -> str:
         """The serial device."""
         ...
+
+
+def framed(body: bytes, framing: str, bcc: str = "none") -> bytes:
+    """What a scanner that is set so sends for one code."""
+    header, _, terminator = framing.rpartition("_")
+    end = TERMINATORS.get(terminator, b"")
+    covered = {"content": body, "content_and_end": body + end}.get(bcc)
+    check = b"" if covered is None else bytes([reduce(xor, covered, 0)])
+    return HEADERS.get(header, b"") + body + end + check
 
 
 class SerialScannerRig:
@@ -42,16 +51,8 @@ class SerialScannerRig:
         """What is under the scanner."""
         return self._held
 
-    def frame(self, content: bytes) -> bytes:
-        """What the scanner sends for a code of this content."""
-        header, _, terminator = self.framing.rpartition("_")
-        body, end = self._prefix + content + self._suffix, TERMINATORS.get(terminator, b"")
-        covered = {"content": body, "content_and_end": body + end}.get(self.bcc)
-        check = b"" if covered is None else bytes([reduce(xor, covered, 0)])
-        return HEADERS.get(header, b"") + body + end + check
-
     def _read(self, content: bytes) -> None:
-        self._cable.send(self.frame(content))
+        self._cable.send(framed(self._prefix + content + self._suffix, self.framing, self.bcc))
 
 
 @asynccontextmanager
