@@ -81,6 +81,7 @@ def test_what_is_sent_is_read(framing: Framing, bcc: Bcc, sent: bytes, read: lis
         ("cr", "none", b"x" * 515 + b"\r12\r", [b"12"], 1),
         ("cr", "none", b"x" * 5000 + b"\r12\r" + b"x" * 5000, [b"12"], 2),
         ("crlf", "none", b"x" * 515 + b"\r\n12\r\n", [b"12"], 1),
+        ("crlf", "none", b"x" * 514 + b"\r\n12\r\n", [b"12"], 1),  # the limit falls between CR and LF
         ("stx_etx", "none", b"\x02" + b"x" * 5000 + b"\x0212\x03", [b"12"], 1),
         ("stx_cr", "content", b"\x02" + b"x" * 5000 + b"\r\x02\x0212\r\x03", [b"12"], 1),
         ("gap", "none", b"x" * 513, [], 1),
@@ -164,6 +165,7 @@ def test_whatever_bytes_there_may_be() -> None:
         ([], "", b"%%NoRead", None),
         (["]Q1"], "", b"]Q1NR", None),
         (["]Q1"], "", b"NR", None),
+        (["]Q1"], "", b"]Q1-", None),  # the message is named as it is sent
         ([], "", b"NRX", b"NRX"),
         ([], "", b"x" * 513, None),
         (["\xff"], "", b"\xff\x00", b"\x00"),
@@ -172,6 +174,6 @@ def test_whatever_bytes_there_may_be() -> None:
 def test_marks_are_taken_off_and_messages_are_no_codes(
     prefix: list[str], suffix: str, piece: bytes, content: bytes | None
 ) -> None:
-    contents = Contents(prefix, suffix, ["%%NoRead", "NR"])
+    contents = Contents(prefix, suffix, ["%%NoRead", "NR", "]Q1-"])
     assert contents.of(piece) == content
     assert contents.ignored == (content is None)

@@ -6,10 +6,12 @@ What types is fed through a pipe here; the kernel's own input devices are in tes
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import random
 import re
 import select
+import termios
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -23,7 +25,7 @@ from pydantic import ValidationError
 from gated.ports import DriverFault, Presentation, Technology
 from gated_drivers._codecs.hid_keys import KeyDecoder
 from gated_drivers._codecs.qr_content import Contents
-from gated_drivers._qr_scanner import REMEMBERED, WAITING, Scanner, SeenCodes
+from gated_drivers._qr_scanner import AT_ONCE, REMEMBERED, WAITING, Scanner, SeenCodes
 from gated_drivers.reader_qr_hid import DRIVER as HID
 from gated_drivers.reader_qr_hid import HidScannerSettings
 from gated_drivers.reader_qr_serial import DRIVER, SerialScannerSettings
@@ -113,6 +115,7 @@ async def test_a_code_in_pieces_with_pauses_is_one(tmp_path: Path) -> None:
             rig.send(bytes([byte]))
             heard = scanner._heard
             await until(lambda heard=heard: scanner._heard > heard)  # type: ignore[misc]
+            scanner._silence()  # looked at before the gap is over, as it is while bytes go on coming
         await until(lambda: bool(seen))
         assert payloads(seen) == [b"A PASS"]
 
@@ -245,6 +248,17 @@ async def typing() -> AsyncIterator[tuple[int, Scanner]]:
     finally:
         scanner.release()
         os.close(near)
+
+
+async def test_one_turn_of_the_loop_reads_a_bounded_piece() -> None:
+    async with typing() as (far, scanner):
+        os.set_blocking(far, False)
+        sent, turns = os.write(far, bytes(60_000)), 0
+        while any(fcntl.ioctl(scanner._fd, termios.FIONREAD, bytes(4))):
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns >= sent / AT_ONCE
+        os.close(far)
 
 
 async def test_what_is_typed_is_presented_and_an_end_is_a_fault() -> None:
