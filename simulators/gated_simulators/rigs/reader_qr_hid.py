@@ -94,6 +94,7 @@ class HidScannerRig:
         self._typing: deque[list[tuple[int, int]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._held = HeldCode(self._read)
+        self._held.reread_s = 3.0  # typing takes its time
         self.show, self.clear = self._held.show, self._held.clear
         self.mend()
 
