@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from gated_drivers._codecs.qr_content import LONGEST, Contents
 from gated_drivers._codecs.qr_framing import Bcc, FrameDecoder, Framing
 from gated_simulators.rigs.reader_qr_serial import framed
+from gated_simulators.rigs.relay_serial import heard_at
 
 FUZZED = 100_000  # inputs over all framings
 WAYS: list[tuple[Framing, Bcc]] = [(f, b) for f in get_args(Framing) for b in get_args(Bcc)]
@@ -128,6 +129,18 @@ def test_without_a_silence_one_code_is_lost_at_most(
     decoder = FrameDecoder(*way)
     frame = framed(code, *way)
     assert code in decoder.feed(noise + 2 * frame) + decoder.feed(frame)
+
+
+@pytest.mark.parametrize(("sent", "read"), [(9600, 19200), (9600, 115200), (19200, 9600), (115200, 9600)])
+@pytest.mark.parametrize("way", WAYS)
+def test_at_another_baud_rate_no_code_of_ours_is_read(way: tuple[Framing, Bcc], sent: int, read: int) -> None:
+    decoder = FrameDecoder(*way)
+    codes = [b"HC1:%d PASS" % i for i in range(20)]
+    found = [f for code in codes for f in heard(decoder, heard_at(framed(code, *way), sent, read))]
+    assert not set(found) & set(codes)
+    if way[0].startswith("stx") and way[1] != "none":
+        assert not found, "with a header and a check byte the noise is no code at all"
+    assert heard(decoder, framed(CODE, *way)) == [CODE]
 
 
 def test_whatever_bytes_there_may_be() -> None:
