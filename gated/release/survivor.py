@@ -1,9 +1,10 @@
 """What opens the gates when `gated-release` itself is killed or hangs: a small process beside it.
 
 It holds a copy of each output wire and knows what to do with it (gated.ports.LastWill). When the release
-is gone, or says nothing for HANG_S while a will is held (it is then killed first, so that two never drive
-one wire), every will is carried out, several times over, because a half exchange may be on the line. A
-will only opens, so the worst that a survivor can do is to open.
+is gone, or says nothing for HANG_S once it has shown life (it is then killed first, so that two never drive
+one wire, and so that the kernel frees the pins that no will can command), every will is carried out, several
+times over, because a half exchange may be on the line. A will only opens, so the worst that a survivor can
+do is to open.
 
 It is started with nothing but the standard library and reads datagrams from a socket pair, words parted
 by blanks, numbers in hex:
@@ -140,6 +141,7 @@ class Survivor:
         self._end = end
         self._parent = parent
         self._wills: dict[int, Will] = {}
+        self._alive = False  # it showed life once: it may take its time to start
         self._heard = time.monotonic()
 
     def run(self) -> str | None:
@@ -149,7 +151,7 @@ class Survivor:
         self._say(b"R")
         while True:
             due = self._heard + HANG_S
-            left = max(0.0, due - time.monotonic()) if self._wills else None
+            left = max(0.0, due - time.monotonic()) if self._alive else None
             if poll.poll(None if left is None else left * 1000 + 1):
                 try:
                     data, wires, _, _ = socket.recv_fds(self._end, 1 << 16, 1)
@@ -159,7 +161,7 @@ class Survivor:
                     return "ended" if self._wills else None
                 if data == b"Q":
                     return None
-                self._heard = time.monotonic()
+                self._alive, self._heard = True, time.monotonic()
                 self._take(data, wires)
             elif time.monotonic() > due + GRACE_S:
                 self._heard = time.monotonic() - HANG_S + GRACE_S

@@ -51,7 +51,7 @@ def _kinds(annotation: Any) -> Iterator[str]:
         for one in inside:
             yield from _kinds(one)
     elif origin is Literal:
-        yield from (f'"{word}"' for word in inside)
+        yield from (f'"{word}"' if isinstance(word, str) else str(word) for word in inside)
     elif origin is list:
         yield f"list of {' or '.join(_kinds(inside[0]))}"
     elif origin is tuple:

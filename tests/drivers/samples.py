@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gated import registry, supervisor
 from gated.ports import Driver, Kind, Settings
 from gated_simulators.rigs import rig_module
@@ -29,6 +31,7 @@ class Sample:
     present: Callable[[Any, bytes], object] = lambda rig, card: rig.present(card)
     remove: Callable[[Any], object] = lambda rig: rig.remove() if hasattr(rig, "remove") else None
     looks: Callable[[Any, Any], int] | None = None  # by rig and port; None: it never asks
+    needs: str = ""  # a file of the machine without which the rig cannot be; the sample is skipped without it
 
 
 def port_number() -> int:
@@ -49,6 +52,29 @@ SAMPLES = {
         present=lambda rig, code: rig.show(code),
         remove=lambda rig: rig.clear(),
         looks=lambda rig, port: int(port.frames),
+    ),
+    **{
+        f"reader_qr_serial-{name}".removesuffix("-cr"): Sample(
+            lambda folder, changes=changes: {"port": str(folder / "wire"), **changes},  # type: ignore[misc]
+            cards=(b"A PASS OF SOMEBODY", b"A PASS OF SOMEBODY ELSE"),
+            present=lambda rig, code: rig.show(code),
+            remove=lambda rig: rig.clear(),
+        )
+        for name, changes in {
+            "cr": {},
+            "lf": {"framing": "lf"},
+            "crlf": {"framing": "crlf", "prefix": ["]Q1"]},
+            "stx_etx": {"framing": "stx_etx", "bcc": "content_and_end"},
+            "denso": {"framing": "stx_cr", "bcc": "content"},
+            "gap": {"framing": "gap", "gap_s": 0.02, "suffix": "#"},
+        }.items()
+    },
+    "reader_qr_hid": Sample(
+        lambda folder: {"device": str(folder / "scanner-event-kbd"), "gap_s": 2.0},
+        cards=(b"A PASS OF SOMEBODY", b"a pass, of (somebody) else!"),
+        present=lambda rig, code: rig.show(code),
+        remove=lambda rig: rig.clear(),
+        needs="/dev/uinput",
     ),
     "relay_serial": Sample(
         lambda folder: {"port": str(folder / "wire"), "channels": 4, "rest": {1: False, 2: True}},
@@ -93,6 +119,8 @@ class Bench:
         assert name in SAMPLES, f"{name}: give it a sample in {__file__}"
         self.name = name
         self.sample = SAMPLES[name]
+        if self.sample.needs and not Path(self.sample.needs).exists():
+            pytest.skip(f"{name}: this machine has no {self.sample.needs}; tests/system/vm runs it")
         self.driver: Driver = registry.find(name.partition("-")[0])
         self.settings: Settings = self.driver.settings.model_validate(self.sample.settings(folder) | changes)
 

@@ -22,7 +22,8 @@ MARGIN_S = 0.5
 """How much longer than it must a hand stays away before the same thing is held up again, seconds."""
 LONGEST = 2000
 """Bytes that fit into a QR code of the level the camera rig draws, with some to spare."""
-FAMILIES = {"card": "reader_nfcpy", "code": "reader_qr_camera"}
+HANDLES = {"card": ("present", "remove"), "code": ("show", "clear")}
+"""What the rig of a reader does when this is held up to it and taken away, for readers of this."""
 
 
 class Acts:
@@ -70,7 +71,9 @@ class Acts:
             raise RequestRefused(f"a code holds 1 to {LONGEST} bytes; this one has {size}")
         content = _altered(request["code"]) if request.get("alter") else request["code"]
         rig = self._building.rig(reader)
-        spoil = {key: request.get(key, 0.0) for key in ("blur", "tilt", "glare")}
+        spoil = {key: how for key in ("blur", "tilt", "glare") if (how := request.get(key))}
+        if spoil and not hasattr(rig, "stall"):
+            raise RequestRefused(f"{reader} is a scanner: only a camera sees {' and '.join(spoil)}")
         self._hold(reader, lane, content, lambda: rig.show(content, **spoil), rig.clear)
 
     def _reader(self, request: dict[str, Any], what: str) -> tuple[str, SimLane]:
@@ -78,8 +81,7 @@ class Acts:
         lane = self._building.lane(request["lane"])
         way = request.get("way", "entry")
         for name in lane.wires.readers.get(way, ()):
-            settings = self._building.wiring.devices[name]
-            if type(settings).__module__.endswith(f".{FAMILIES[what]}"):
+            if all(hasattr(self._building.rig(name), handle) for handle in HANDLES[what]):
                 return name, lane
         raise RequestRefused(f"{request['lane']} has no reader for a {what} on its {way} side")
 

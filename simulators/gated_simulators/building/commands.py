@@ -48,7 +48,7 @@ def add_acts(sub: Subparsers[Any]) -> None:
     card.add_argument("lane")
     card.add_argument("card", help="a name of people.toml, or an IDm of 16 hex digits")
     card.add_argument("--exit", dest="way", action="store_const", const="exit", default="entry")
-    code = sub.add_parser("code", help="show a code to the camera of a lane until it answers")
+    code = sub.add_parser("code", help="show a code to the camera or scanner of a lane until it answers")
     code.add_argument("lane")
     code.add_argument("code", help="the content, or @FILE that holds it")
     code.add_argument("--exit", dest="way", action="store_const", const="exit", default="entry")
