@@ -343,6 +343,9 @@ class Release:
 
     def _store_report(self, what: str, sentence: str | None) -> None:
         self._fault(f"store {what}", sentence, "store")
+        if what == "trail" and sentence is None and (lost := self.disk.lost()):
+            text = f"{lost} records found no room while the trail could not be written; journald may have them"
+            self.say(Audit("store_fault", text, 3, {"device": "store trail", "lost": str(lost)}))
 
     def _memory_report(self, what: str, sentence: str | None) -> None:
         self._fault(f"store {what} in memory", sentence, "store")
