@@ -14,6 +14,7 @@ P = TypeVar("P")
 FIRST_BACKOFF_S = 0.2
 MAX_BACKOFF_S = 5.0
 PROBE_S = 0.5
+LEAVE_S = 5.0  # a driver that does not let go of its user for so long is closed all the same
 
 Report = Callable[[str, DriverFault | None], None]
 """Called with the device's name and its fault, or None when it works; only when that changes."""
@@ -93,7 +94,9 @@ class Device(Generic[P]):
         finally:
             self._lost.cancel()
             using.cancel()
-            await asyncio.gather(using, return_exceptions=True)
+            await asyncio.wait({using}, timeout=LEAVE_S)
+            if using.done() and not using.cancelled():
+                using.exception()
 
     def _tell(self, fault: DriverFault | None) -> None:
         changed = (fault is None) != (self.fault is None) or self.opened <= 1

@@ -116,12 +116,8 @@ def examine(
 
 
 def _survivor(state: ReleaseState | None, board: str) -> bool | None:
-    """Whether the survivor opens this board; the release notes each that it could not leave to it."""
-    if state is None:
-        return None
-    return state.outlived_by != 0 and not any(
-        f"the outputs of {board} stay as they are" in n for n in state.notes
-    )
+    """Whether the survivor opens this board, as things are now."""
+    return None if state is None else state.outlived_by != 0 and board not in state.unbequeathed
 
 
 def _traits(device: Device) -> RelayTraits | ContactTraits | None:

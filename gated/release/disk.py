@@ -108,7 +108,7 @@ class Disk:
             self._wake.notify()
 
     async def durable(self, timeout_s: float) -> bool:
-        """True when latch and records handed over so far are on disk; False when that fails or takes too long.
+        """True when latch and records so far are on disk; False when that fails or takes too long.
 
         What failed less than RETRY_S ago is not tried again for that.
         """

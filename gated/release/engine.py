@@ -11,21 +11,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from gated.errors import DriverFault, StoreError
 from gated.journald import Log
-from gated.ports import ContactBoard, Driver, RelayBoard
+from gated.ports import ContactBoard, RelayBoard
 from gated.release import latch, records
 from gated.release.aside import Aside
 from gated.release.bequest import BEAT_S, Bequest
 from gated.release.config import Line, ReleaseConfig
 from gated.release.disk import OLD_TRAIL, TRAIL, Disk
+from gated.release.life import Life
 from gated.release.machine import Machine
 from gated.release.monitors import Monitors
 from gated.release.outputs import OutputBoard
@@ -53,8 +53,6 @@ from gated.release.words import (
 from gated.supervisor import Device
 
 KEEP_BACK_S = 0.05  # the longest that socket, latch and records wait for the outputs
-STALE_S = 2.0  # a polled board that was not read for so long has lost its inputs
-STUCK_S = 15.0  # a device that neither works nor fails for so long is stuck: no more watchdog
 CLOSE_S = 0.5  # for a board that must not go to rest, before all others are stopped
 
 
@@ -90,15 +88,15 @@ class Release:
         self._warned: list[str] = []
         self._kept: list[tuple[Effect, Now]] = []
         self._seen_active: dict[str, datetime] = {}
+        self._dates_known = self._dates_due = False
         self._release_kept: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._tried_at: dict[str, float] = {}
+        self.life = Life(lambda name, text: self._fault(f"driver of {name}", text, "device"))
         self._sensing = Sensing(config, self)
         self.boards: dict[str, OutputBoard] = {}
         self.outputs: dict[str, Device[RelayBoard]] = {}
         self.inputs: dict[str, Device[ContactBoard]] = {}
         self.lamps: dict[str, Device[RelayBoard]] = {}  # boards with nothing but signals
-        self._advisory = {name for name in self._sensing.boards if self._sensing.only_warns(name)}
         self._signals = {
             name: Signals(name, signals, self._signal_report) for name, signals in _by_device(config.signals)
         }
@@ -119,27 +117,18 @@ class Release:
                 board.expect(lanes)
 
     def _device(self, name: str, use: Callable[[Any], Awaitable[None]]) -> Device[Any]:
-        device = self.config.devices[name]
-        return Device(name, self._watched(name, device.driver), device.settings, use, self._device_report)
+        def lost(fault: DriverFault) -> None:
+            device.lost(fault)
 
-    def _watched(self, name: str, driver: Driver) -> Driver:
-        """The driver, noting its end, and each attempt to open it: a sign of life while it is away."""
-
-        @asynccontextmanager
-        async def opening(settings: Any) -> AsyncIterator[Any]:
-            self._tried_at[name] = time.monotonic()
-            try:
-                async with driver.open(settings) as port:
-                    yield port
-            finally:
-                self._testament.closed(name)
-
-        return replace(driver, open=opening)
+        driver, settings = self.config.devices[name]
+        watched = self.life.watched(name, driver, lost, lambda: self._testament.closed(name))
+        device: Device[Any] = Device(name, watched, settings, use, self._device_report)
+        return device
 
     def _driving(self, name: str, board: OutputBoard) -> Callable[[RelayBoard], Awaitable[None]]:
         async def use(port: RelayBoard) -> None:
-            if self._testament.opened(name, port):
-                self._keep_back()
+            self._testament.opened(name, port)
+            self._keep_back()
             await board.use(port)
 
         return use
@@ -182,6 +171,8 @@ class Release:
 
     def _dates_read(self, data: bytes) -> None:
         self.proven.restore(data)
+        self._dates_known = True
+        self._write_dates()
         self._keep_back()
 
     @property
@@ -291,8 +282,18 @@ class Release:
         """Keep the dates of what was seen to work."""
         news = self.proven.seen(self.proven.inputs, self._seen_active)
         self._seen_active = {}
+        held = [at.utc for effect, at in done if isinstance(effect, WriteLatch)]  # latched, or relocked
+        if held:
+            self.proven.opened_at = held[-1].isoformat()
         opened = {e.detail["lane"]: at.utc for e, at in done if isinstance(e, Audit) and e.code == "opened"}
-        if self.proven.seen(self.proven.lanes, opened) or news:
+        if self.proven.seen(self.proven.lanes, opened) or news or held:
+            self._dates_due = True
+            self._write_dates()
+
+    def _write_dates(self) -> None:
+        """Not before those on disk were read: they would be lost."""
+        if self._dates_due and self._dates_known:
+            self._dates_due = False
             self.disk.write_dates(self.proven.encode())
 
     def say(self, audit: Audit, at: Now | None = None) -> None:
@@ -344,7 +345,9 @@ class Release:
     def _store_report(self, what: str, sentence: str | None) -> None:
         self._fault(f"store {what}", sentence, "store")
         if what == "trail" and sentence is None and (lost := self.disk.lost()):
-            text = f"{lost} records found no room while the trail could not be written; journald may have them"
+            text = (
+                f"{lost} records found no room while the trail could not be written; journald may have them"
+            )
             self.say(Audit("store_fault", text, 3, {"device": "store trail", "lost": str(lost)}))
 
     def _memory_report(self, what: str, sentence: str | None) -> None:
@@ -375,28 +378,8 @@ class Release:
             self.bequest.beat()
 
     def check(self) -> str | None:
-        """What is stuck, or None when every loop goes on; gives up a polled board that went silent.
-
-        Boards that open nothing (signals, monitors) are not worth opening the gates for.
-        """
-        at = time.monotonic()
-        devices: list[tuple[str, Device[Any]]] = [*self.inputs.items(), *self.outputs.items()]
-        for name, device in devices:
-            port = device.port
-            stuck = None
-            if port is None:
-                if at - self._tried_at.get(name, at) > STUCK_S:
-                    stuck = f"{name} is neither open nor failing"
-            elif name in self.boards:
-                if at - self.boards[name].moved_at > STUCK_S:
-                    stuck = f"the outputs of {name} do not move on"
-            elif at - max(getattr(port, "read_at", at), self._tried_at[name]) > STUCK_S:
-                stuck = f"the inputs of {name} do not move on"
-            elif at - max(getattr(port, "read_at", at), self._tried_at[name]) > STALE_S:
-                device.lost(DriverFault(f"{name}: its inputs were not read for {STALE_S:g} s"))
-            if stuck and name not in self._advisory:
-                return stuck
-        return None
+        """What is stuck that may hold a gate, or None; a polled board that fell silent is given up."""
+        return self.life.check(self.boards, self.inputs, self._sensing.lost)
 
     def look_at_clock(self) -> None:
         """What time alone changes: tests that become due, and what stands for an hour; ask every second."""
@@ -432,6 +415,11 @@ class Release:
     def notes(self) -> tuple[str, ...]:
         """Standing remarks on configuration and permissions."""
         return (*self._notes, *self._testament.notes)
+
+    @property
+    def unbequeathed(self) -> tuple[str, ...]:
+        """Output boards that nobody would open if this process died now."""
+        return self._testament.unbequeathed
 
     @property
     def warnings(self) -> tuple[str, ...]:

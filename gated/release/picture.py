@@ -67,6 +67,8 @@ def _draw(release: Release) -> ReleaseState:
         warnings=release.warnings,
         memory_locked=release.memory_locked,
         outlived_by=release.bequest.pid,
+        unbequeathed=release.unbequeathed,
+        last_open_at=release.proven.opened_at,
     )
 
 

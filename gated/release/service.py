@@ -152,7 +152,7 @@ async def _run(config: ReleaseConfig, lock_trouble: str | None) -> int:
     aside.close(STORE_S / 2)
     release.bequest.close()
     code = 1 if failed else 0
-    if any(not task.done() for task in devices):
+    if release.life.left_behind or any(not task.done() for task in devices):
         os._exit(code)  # a driver that hangs would be waited for: the survivor opens its board
     return code
 
