@@ -104,6 +104,24 @@ async def test_a_signal_that_its_board_refuses_stops_no_lane(tmp_path: Path) -> 
         assert (await here.state(lambda s: s.phase == "alarm")).armed
 
 
+async def test_a_signal_that_an_output_board_has_not_keeps_the_board(tmp_path: Path) -> None:
+    config = SIGNALS.replace('device = "outputs"\nchannel = 2', 'device = "outputs"\nchannel = 99')
+    async with site(tmp_path, config) as here:
+        await here.plug("lamps")
+        await here.armed()
+        await here.state(lambda s: any("signals horn" in fault for fault in s.faults))
+        reads = here.rig.requests
+        async with asyncio.timeout(10):
+            while here.rig.requests < reads + 100:  # it was looked at meanwhile
+                await here.state(lambda s: s.armed)
+        here.pulse(FIRE, 0.1)
+        await here.coils(OPEN)
+        await here.state(lambda s: s.phase == "alarm" and s.armed)
+        await settled(here)
+        faults = [r["device"] for r in here.trail if r["code"] == "device_fault"]
+        assert faults == ["signals of outputs"]
+
+
 async def test_a_monitor_warns_and_opens_nothing(tmp_path: Path) -> None:
     async with site(tmp_path, MONITORS) as here:
         await here.armed()

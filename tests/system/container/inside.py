@@ -179,8 +179,8 @@ def outlived(signal: str, within_s: float) -> None:
     )
     took = max(opened.values(), default=begun) - begun
     check(
-        f"SIG{signal} opened {', '.join(opened)} in {took:.3f} s, {within_s:g} s at most, and before it was back "
-        f"({back - begun:.3f} s)",
+        f"SIG{signal} opened {', '.join(opened)} in {took:.3f} s, {within_s:g} s at most, "
+        f"and before it was back ({back - begun:.3f} s)",
         opened.keys() == lanes and took <= within_s and begun + took < back,
     )
 
