@@ -45,11 +45,25 @@ class Device(Generic[P]):
         self._use = use
         self._report = report
         self._lost: asyncio.Future[None] | None = None
+        self._hurry = asyncio.Event()
 
     def lost(self, fault: DriverFault) -> None:
         """Tell that a call on the port failed: the device is closed and opened again."""
         if self._lost is not None and not self._lost.done():
             self._lost.set_exception(fault)
+
+    def hurry(self) -> None:
+        """Try at once to open it again where the next attempt is being waited for."""
+        self._hurry.set()
+
+    async def _hurried(self, seconds: float) -> bool:
+        self._hurry.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def run(self) -> None:
         """Serve the device until cancelled."""
@@ -77,8 +91,7 @@ class Device(Generic[P]):
                 self.port = None
                 self._lost = None
                 self.closed.set()
-            await asyncio.sleep(backoff)
-            backoff = min(backoff * 2, MAX_BACKOFF_S)
+            backoff = FIRST_BACKOFF_S if await self._hurried(backoff) else min(backoff * 2, MAX_BACKOFF_S)
 
     async def _serve(self, port: P) -> None:
         """Until `use` ends or somebody calls `lost`."""

@@ -230,6 +230,9 @@ class Release:
                     board.secure(effect.lane)
             elif not isinstance(effect, Open):
                 self._kept.append((effect, at))
+        for device in self.outputs.values():
+            if device.port is None:  # it may be good again since it was last tried
+                device.hurry()
 
     def broken(self, what: object, error: Exception) -> None:
         """A fault of our own: stop, which leaves the outputs at rest, that is open."""
