@@ -154,13 +154,22 @@ def test_latches_that_differ_and_one_that_is_spoilt(tmp_path: Path) -> None:
     assert told().startswith(f"latch in {beside}: it was left empty")
 
 
-def test_gated_toml_is_held_against_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_gated_toml_is_held_against_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "release.toml").write_text(CONFIG)
     (tmp_path / "gated.toml").write_text(GATED)
     found = ask(tmp_path, capsys)
     assert said(found, "lane lane-9 of gated.toml has no output in release.toml: no alarm opens it")
     assert not said(found, "lane lane-1 of gated.toml")
     assert said(found, "gated does not listen to this release")
+    assert said(found, "board of gated.toml uses a port of the release")
+    (tmp_path / "gated.toml").write_text(
+        GATED.replace("control_socket", 'release_socket = "release.sock"\ncontrol_socket')
+    )
+    monkeypatch.chdir(tmp_path)
+    found = ask(Path(), capsys)  # by names that are relative
+    assert not said(found, "gated does not listen to this release")
     assert said(found, "board of gated.toml uses a port of the release")
     (tmp_path / "gated.toml").write_text("[broken")
     assert said(ask(tmp_path, capsys), "gated.toml cannot be held against it: ")
