@@ -132,7 +132,7 @@ async def _run(config: ReleaseConfig, lock_trouble: str | None) -> int:
     release.beat()
     aside.start()
     manager.start()
-    release.start_stores()
+    release.stores.start()
     release.show("lock", lock_trouble)
     release.note(refusal)
     others = [
@@ -149,7 +149,7 @@ async def _run(config: ReleaseConfig, lock_trouble: str | None) -> int:
     release.say(
         Audit("failed", "stopped by a fault of its own", 1) if failed else Audit("stopped", "stopped")
     )
-    await asyncio.gather(release.disk.close(STORE_S), release.memory.close(STORE_S))
+    await asyncio.gather(release.stores.disk.close(STORE_S), release.stores.memory.close(STORE_S))
     for sayer in (aside, manager):
         sayer.close(STORE_S / 4)
     release.bequest.close()
