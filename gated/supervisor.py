@@ -14,6 +14,7 @@ P = TypeVar("P")
 FIRST_BACKOFF_S = 0.2
 MAX_BACKOFF_S = 5.0
 PROBE_S = 0.5
+LEAVE_S = 5.0  # a driver that does not let go of its user for so long is closed all the same
 
 Report = Callable[[str, DriverFault | None], None]
 """Called with the device's name and its fault, or None when it works; only when that changes."""
@@ -44,11 +45,25 @@ class Device(Generic[P]):
         self._use = use
         self._report = report
         self._lost: asyncio.Future[None] | None = None
+        self._hurry = asyncio.Event()
 
     def lost(self, fault: DriverFault) -> None:
         """Tell that a call on the port failed: the device is closed and opened again."""
         if self._lost is not None and not self._lost.done():
             self._lost.set_exception(fault)
+
+    def hurry(self) -> None:
+        """Try at once to open it again where the next attempt is being waited for."""
+        self._hurry.set()
+
+    async def _hurried(self, seconds: float) -> bool:
+        self._hurry.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def run(self) -> None:
         """Serve the device until cancelled."""
@@ -76,8 +91,7 @@ class Device(Generic[P]):
                 self.port = None
                 self._lost = None
                 self.closed.set()
-            await asyncio.sleep(backoff)
-            backoff = min(backoff * 2, MAX_BACKOFF_S)
+            backoff = FIRST_BACKOFF_S if await self._hurried(backoff) else min(backoff * 2, MAX_BACKOFF_S)
 
     async def _serve(self, port: P) -> None:
         """Until `use` ends or somebody calls `lost`."""
@@ -93,7 +107,9 @@ class Device(Generic[P]):
         finally:
             self._lost.cancel()
             using.cancel()
-            await asyncio.gather(using, return_exceptions=True)
+            await asyncio.wait({using}, timeout=LEAVE_S)
+            if using.done() and not using.cancelled():
+                using.exception()
 
     def _tell(self, fault: DriverFault | None) -> None:
         changed = (fault is None) != (self.fault is None) or self.opened <= 1

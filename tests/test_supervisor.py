@@ -8,6 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
+from gated import supervisor
 from gated.errors import DriverFault
 from gated.ports import Driver, Kind, Settings
 from gated.supervisor import Device
@@ -96,6 +99,21 @@ async def test_absent_then_present_then_broken_then_back(tmp_path: Path) -> None
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert device.port is None
+
+
+async def test_who_is_in_a_hurry_does_not_wait_for_the_next_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "FIRST_BACKOFF_S", 3600.0)
+    path, watch = tmp_path / "fifo", Watch()
+    device = Device("d", FIFO, FifoSettings(path=path), watch.use, watch.report)
+    task = asyncio.create_task(device.run())
+    assert "No such file" in await _next(watch.reports)
+    os.mkfifo(path)
+    device.hurry()
+    assert await _next(watch.reports) == "ok"
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_stopping_closes_the_device(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ class ModbusRelayBoard:
     def __init__(self, line: Bus, settings: ModbusRelaySettings) -> None:
         self._line = line
         self._settings = settings
-        self._known = set(settings.rest)
+        self._known = set(settings.rest)  # and those that the board acknowledged: it has them
         self._rehearsal: tuple[Rehearsal, ModbusRelayBoard] | None = None
         self._ready: dict[tuple[tuple[int, bool], ...], list[tuple[Request, Done]]] = {}
 
@@ -85,7 +85,6 @@ class ModbusRelayBoard:
         """
         for request, done in self._ready.get(tuple(coils.items())) or self._made(coils):
             self._line.post(request, self._settings.timeout_s, done)
-        self._known.update(channel for channel in coils if 0 <= channel <= 65535)
 
     def rehearse(self, coils: Mapping[int, bool]) -> None:
         """Go through `post` on a line to nobody: what is rehearsed right before an alarm is quick in it."""
@@ -108,7 +107,6 @@ class ModbusRelayBoard:
 
     async def switch(self, coils: Mapping[int, bool]) -> None:
         """Command coils, neighbours in one frame; returns when the board has acknowledged."""
-        self._known.update(channel for channel in coils if 0 <= channel <= 65535)
         requests = [request for request, _ in self._made(coils)]
         faults: list[BaseException | None] = []
         if len(requests) == 1:
@@ -127,6 +125,7 @@ class ModbusRelayBoard:
     async def _command(self, request: Request) -> None:
         try:
             await self._line.ask(request, self._settings.timeout_s, command=True)
+            self._known.update(range(request.address, request.address + len(request.states)))
         except Refused:
             if len(request.states) == 1:
                 raise
@@ -154,7 +153,7 @@ class ModbusRelayBoard:
         return LastWill(self._line.line.fd, tuple(request.frame for request, _ in self._made(coils)))
 
     async def observed(self) -> Mapping[int, bool]:
-        """Read back the coils of `rest` and those commanded so far; coil 0 where there are none."""
+        """Read back the coils of `rest` and those that took a command; coil 0 where there are none."""
         observed: dict[int, bool] = {}
         left = sorted(self._known) or [0]
         while left:

@@ -7,6 +7,7 @@ the two files are held against each other.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from gated.config import load as load_gated
 from gated.ctl.ask import release_state, show_json
 from gated.ctl.table import table
 from gated.errors import GatedError, StoreError
-from gated.ports import ContactTraits, RelayTraits
+from gated.ports import ContactTraits, RelayTraits, Settings
 from gated.release import latch
 from gated.release.config import Device, ReleaseConfig, load
 from gated.release.grades import Grade, InputFacts, InputGrades, OutputFacts, OutputGrades, input_, output
@@ -116,12 +117,8 @@ def examine(
 
 
 def _survivor(state: ReleaseState | None, board: str) -> bool | None:
-    """Whether the survivor opens this board; the release notes each that it could not leave to it."""
-    if state is None:
-        return None
-    return state.outlived_by != 0 and not any(
-        f"the outputs of {board} stay as they are" in n for n in state.notes
-    )
+    """Whether the survivor opens this board, as things are now."""
+    return None if state is None else state.outlived_by != 0 and board not in state.unbequeathed
 
 
 def _traits(device: Device) -> RelayTraits | ContactTraits | None:
@@ -207,12 +204,20 @@ def _beside_gated(args: argparse.Namespace, config: ReleaseConfig) -> Iterator[s
         return
     for lane in gated.plan.lanes.keys() - config.plan.lanes.keys():
         yield f"lane {lane} of {args.config.name} has no output in {config.source.name}: no alarm opens it"
-    if gated.site.release_socket != config.socket:
+    if gated.site.release_socket is None or gated.site.release_socket.resolve() != config.socket.resolve():
         yield f"gated does not listen to this release: its site.release_socket is not {config.socket}"
-    ours = {getattr(device.settings, "port", None) for device in config.devices.values()} - {None}
+    ours = {_port(device.settings) for device in config.devices.values()} - {None}
     for name, device in gated.devices.items():
-        if getattr(device.settings, "port", None) in ours:
+        if _port(device.settings) in ours:
             yield f"{name} of {args.config.name} uses a port of the release: only one of them can open it"
+
+
+def _port(settings: Settings) -> str | None:
+    """The port of a device, whatever its configuration calls it."""
+    port = getattr(settings, "port", None)
+    if not isinstance(port, str):
+        return None
+    return port if "://" in port else os.path.realpath(port)
 
 
 def manager_watchdog_s() -> float | None:

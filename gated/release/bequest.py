@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from gated.ports import LastWill
@@ -51,9 +51,9 @@ class Bequest:
         self._again: asyncio.TimerHandle | None = None
 
     @property
-    def held(self) -> bool:
-        """True while a will is left to the survivor."""
-        return bool(self._wills)
+    def boards(self) -> Collection[str]:
+        """The boards that are left to the survivor."""
+        return self._wills.keys()
 
     def start(self) -> None:
         """Start a survivor and tell it all wills. It reads them once it runs; nobody waits for that."""

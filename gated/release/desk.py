@@ -169,4 +169,4 @@ class Desk:
                 await changed.wait()
         except TimeoutError:
             return False
-        return await self._release.disk.durable(DURABLE_S)
+        return await self._release.stores.disk.durable(DURABLE_S)

@@ -12,6 +12,7 @@ import errno
 import functools
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -22,8 +23,9 @@ TRAIL = "release.jsonl"
 OLD_TRAIL = f"{TRAIL}.1"
 TRAIL_LIMIT = 16 << 20  # bytes; beyond it the trail goes on in a new file, and one old file is kept
 NOTHING_LATCHED = latch.encode({})
-RETRY_S = 2.0
-PENDING = 10_000  # records kept in memory while the disk refuses; beyond it the oldest go
+RETRY_S = 2.0  # what the disk refused is not tried again before; new content of a small file is
+PENDING = 10_000  # records kept in memory while the disk refuses; beyond it the oldest go, and are counted
+BATCH = 200  # records written at a time: the interpreter is never held for long, and the latch goes between
 
 Report = Callable[[str, str | None], None]
 """Called in the event loop with what failed ("latch", "trail", ...) and a sentence, or None when it works."""
@@ -34,11 +36,15 @@ class _Kept:
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self.write = write
-        self.data: bytes | None = None
+        self.data: bytes | None = None  # to be written
+        self.fresh = False  # and not tried yet
 
 
 class Disk:
-    """The writer thread. Construct it in the running event loop; `start` before use, `close` at the end."""
+    """The writer thread. Construct it in the running event loop; `start` before use, `close` at the end.
+
+    The loop and the thread share a lock; whoever holds it does no more than a few assignments.
+    """
 
     def __init__(self, directory: Path, report: Report, limit: int = TRAIL_LIMIT) -> None:
         self._directory = directory
@@ -48,12 +54,14 @@ class Disk:
         self._wake = threading.Condition()
         self._latch = _Kept(self._put_latch)
         self._dates = _Kept(functools.partial(latch.replace, directory, proven.NAME))
-        self._records: deque[bytes] = deque(maxlen=PENDING)
+        self._records: deque[bytes] = deque()
+        self._batch: list[bytes] = []  # taken from the records, and not written yet
+        self._lost = 0
         self._fresh = False
         self._waiting: list[asyncio.Future[bool]] = []
         self._asked: list[Callable[[], None]] = []
         self._closing = False
-        self._failed: set[str] = set()
+        self._failed: dict[str, float] = {}  # what the disk refused, and when to try it again
         self._trail: int | None = None
         self._thread = threading.Thread(target=self._run, name="disk", daemon=True)
 
@@ -71,10 +79,19 @@ class Disk:
 
     def record(self, line: bytes) -> None:
         """Append one line to the audit trail."""
-        with self._wake:
-            self._records.append(line)
-            self._fresh = True
-            self._wake.notify()
+        if len(self._records) >= PENDING:
+            self._records.popleft()
+            self._lost += 1
+        self._records.append(line)
+        if not self._fresh and "trail" not in self._failed:  # else the thread comes by itself
+            with self._wake:
+                self._fresh = True
+                self._wake.notify()
+
+    def lost(self) -> int:
+        """How many records found no room since this was last asked."""
+        lost, self._lost = self._lost, 0
+        return lost
 
     def read_dates(self, then: Callable[[bytes], None]) -> None:
         """Have `then` called in the loop with the dates of proof on disk; empty where there are none."""
@@ -91,24 +108,28 @@ class Disk:
             self._wake.notify()
 
     async def durable(self, timeout_s: float) -> bool:
-        """True when all that was handed over so far is on disk; False when that fails or takes too long."""
+        """True when latch and records so far are on disk; False when that fails or takes too long.
+
+        What failed less than RETRY_S ago is not tried again for that.
+        """
+        return await self._answer(timeout_s)
+
+    async def close(self, timeout_s: float = 3.0) -> None:
+        """Write what is left, whatever failed before, and end the thread; a hung disk has `timeout_s`."""
+        await self._answer(timeout_s, closing=True)
+
+    async def _answer(self, timeout_s: float, *, closing: bool = False) -> bool:
         done: asyncio.Future[bool] = self._loop.create_future()
         with self._wake:
             self._waiting.append(done)
+            self._closing = closing
             self._wake.notify()
         await asyncio.wait({done}, timeout=timeout_s)
         return done.done() and done.result()
 
-    async def close(self, timeout_s: float = 3.0) -> None:
-        """Write what is left and end the thread, waiting no longer than `timeout_s` for a hung disk."""
-        await self.durable(timeout_s)
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
-
     def _hand_over(self, file: _Kept, data: bytes) -> None:
         with self._wake:
-            file.data = data
+            file.data, file.fresh = data, True
             self._fresh = True
             self._wake.notify()
 
@@ -118,39 +139,42 @@ class Disk:
         while True:
             with self._wake:
                 if not (self._fresh or self._waiting or self._closing):
-                    self._wake.wait(
-                        RETRY_S if self._latch.data or self._dates.data or self._records else None
-                    )
+                    self._wake.wait(self._patience())
                 self._fresh = False
-                latched, self._latch.data = self._latch.data, None
-                dates, self._dates.data = self._dates.data, None
-                records = list(self._records)
-                self._records.clear()
                 waiting, self._waiting = self._waiting, []
                 asked, self._asked = self._asked, []
                 closing = self._closing
-            good = self._try("latch", functools.partial(self._put, self._latch, latched))
-            good &= self._try("trail", functools.partial(self._append, records))
+            good = self._try("latch", functools.partial(self._put, self._latch), self._latch.fresh or closing)
+            trail = self._try("trail", self._append, closing)
             self._try("next trail", self._rotate)
-            self._try("dates", functools.partial(self._put, self._dates, dates))
+            self._try("dates", functools.partial(self._put, self._dates), self._dates.fresh or closing)
             for read in asked:
                 read()
+            if trail and self._records:  # there is more: until it is written, nobody is answered
+                with self._wake:
+                    self._waiting[:0] = waiting
+                    self._fresh = True
+                continue
             for future in waiting:
-                self._tell(_resolve, future, good)
+                self._tell(_resolve, future, good and trail)
             if closing:
                 if self._trail is not None:
                     os.close(self._trail)
                 return
 
-    def _put(self, file: _Kept, data: bytes | None) -> None:
+    def _patience(self) -> float | None:
+        """Seconds until something is to be tried again."""
+        return max(0.0, min(self._failed.values()) - time.monotonic()) if self._failed else None
+
+    def _put(self, file: _Kept) -> None:
+        with self._wake:
+            data, file.fresh = file.data, False
         if data is None:
             return
-        try:
-            file.write(data)
-        except OSError:
-            with self._wake:
-                file.data = file.data or data
-            raise
+        file.write(data)
+        with self._wake:
+            if file.data is data:  # else a newer one came meanwhile
+                file.data = None
 
     def _put_latch(self, data: bytes) -> None:
         try:
@@ -160,17 +184,16 @@ class Disk:
                 latch.spoil(self._directory)
             raise
 
-    def _append(self, records: list[bytes]) -> None:
-        if not records:
+    def _append(self) -> None:
+        """Append some of the records; those that the disk refuses are the first of the next attempt."""
+        while self._records and len(self._batch) < BATCH:
+            self._batch.append(self._records.popleft())
+        if not self._batch:
             return
-        try:
-            if self._trail is None:
-                self._trail = _open_trail(self._directory / TRAIL)
-            _append_whole(self._trail, b"".join(records))
-        except OSError:
-            with self._wake:
-                self._records.extendleft(reversed(records))
-            raise
+        if self._trail is None:
+            self._trail = _open_trail(self._directory / TRAIL)
+        _append_whole(self._trail, b"".join(self._batch))
+        self._batch.clear()
 
     def _rotate(self) -> None:
         """Go on in a new file once this one is full; until that works, in the old one."""
@@ -182,20 +205,24 @@ class Disk:
         os.close(full)
         self._trail = _open_trail(path)  # there at once: a latch without a trail beside it seems new
 
-    def _try(self, what: str, work: Callable[[], None]) -> bool:
+    def _try(self, what: str, work: Callable[[], None], at_once: bool = False) -> bool:
+        """True when that is done; False when the disk refuses, or did less than RETRY_S ago."""
+        failed = what in self._failed
+        if failed and not at_once and time.monotonic() < self._failed[what]:
+            return False
         try:
-            if what in self._failed:
+            if failed:
                 self._directory.mkdir(parents=True, exist_ok=True)
             work()
         except OSError as error:
-            if what not in self._failed:
-                self._failed.add(what)
+            self._failed[what] = time.monotonic() + RETRY_S
+            if not failed:
                 self._tell(
                     self._report, what, f"{self._directory}: {what} cannot be written: {error.strerror}"
                 )
             return False
-        if what in self._failed:
-            self._failed.discard(what)
+        if failed:
+            del self._failed[what]
             self._tell(self._report, what, None)
         return True
 

@@ -11,29 +11,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, TypeVar
 
-from gated.errors import DriverFault, StoreError
+from gated.errors import DriverFault
 from gated.journald import Log
-from gated.ports import ContactBoard, Driver, RelayBoard
-from gated.release import latch, records
+from gated.ports import ContactBoard, RelayBoard
+from gated.release import records
 from gated.release.aside import Aside
 from gated.release.bequest import BEAT_S, Bequest
 from gated.release.config import Line, ReleaseConfig
-from gated.release.disk import OLD_TRAIL, TRAIL, Disk
+from gated.release.life import Life
 from gated.release.machine import Machine
 from gated.release.monitors import Monitors
 from gated.release.outputs import OutputBoard
-from gated.release.proven import Proven
 from gated.release.reminders import Reminders
 from gated.release.sensing import Sensing
 from gated.release.signals import Signals, occasions
 from gated.release.state import ReleaseState
+from gated.release.stores import Stores
 from gated.release.testament import Testament
 from gated.release.words import (
     Alarmed,
@@ -41,8 +38,6 @@ from gated.release.words import (
     Effect,
     Event,
     InputSeen,
-    LatchRestored,
-    LatchUnreadable,
     Now,
     Open,
     OutputDriven,
@@ -53,8 +48,6 @@ from gated.release.words import (
 from gated.supervisor import Device
 
 KEEP_BACK_S = 0.05  # the longest that socket, latch and records wait for the outputs
-STALE_S = 2.0  # a polled board that was not read for so long has lost its inputs
-STUCK_S = 15.0  # a device that neither works nor fails for so long is stuck: no more watchdog
 CLOSE_S = 0.5  # for a board that must not go to rest, before all others are stopped
 
 
@@ -71,13 +64,9 @@ class Release:
         self.realtime = self.memory_locked = False
         self.changed = asyncio.Event()  # replaced by a new one at each change
         self.drawn: tuple[float, ReleaseState] | None = None  # the snapshot, until something changes
-        self.disk = Disk(config.state_dir, self._store_report)
-        self.memory = Disk(config.socket.parent, self._memory_report)  # the second latch
+        self.stores = Stores(config, self._store_report, self._keep_back)
         self.machine = Machine(config.plan, now())
         self.monitors = Monitors(config.monitors)
-        self.proven = Proven(
-            config.plan.inputs, config.plan.lanes, config.link_test_days, config.output_test_days
-        )
         self.bequest = Bequest(lambda sentence: self._fault("survivor", sentence, "survivor"))
         self._testament = Testament(config, self.bequest)
         self._reminders = Reminders()
@@ -89,16 +78,14 @@ class Release:
         self._faults: dict[str, str] = {}
         self._warned: list[str] = []
         self._kept: list[tuple[Effect, Now]] = []
-        self._seen_active: dict[str, datetime] = {}
         self._release_kept: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._tried_at: dict[str, float] = {}
+        self.life = Life(lambda name, text: self._fault(f"driver of {name}", text, "device"))
         self._sensing = Sensing(config, self)
         self.boards: dict[str, OutputBoard] = {}
         self.outputs: dict[str, Device[RelayBoard]] = {}
         self.inputs: dict[str, Device[ContactBoard]] = {}
         self.lamps: dict[str, Device[RelayBoard]] = {}  # boards with nothing but signals
-        self._advisory = {name for name in self._sensing.boards if self._sensing.only_warns(name)}
         self._signals = {
             name: Signals(name, signals, self._signal_report) for name, signals in _by_device(config.signals)
         }
@@ -119,27 +106,18 @@ class Release:
                 board.expect(lanes)
 
     def _device(self, name: str, use: Callable[[Any], Awaitable[None]]) -> Device[Any]:
-        device = self.config.devices[name]
-        return Device(name, self._watched(name, device.driver), device.settings, use, self._device_report)
+        def lost(fault: DriverFault) -> None:
+            device.lost(fault)
 
-    def _watched(self, name: str, driver: Driver) -> Driver:
-        """The driver, noting its end, and each attempt to open it: a sign of life while it is away."""
-
-        @asynccontextmanager
-        async def opening(settings: Any) -> AsyncIterator[Any]:
-            self._tried_at[name] = time.monotonic()
-            try:
-                async with driver.open(settings) as port:
-                    yield port
-            finally:
-                self._testament.closed(name)
-
-        return replace(driver, open=opening)
+        driver, settings = self.config.devices[name]
+        watched = self.life.watched(name, driver, lost, lambda: self._testament.closed(name))
+        device: Device[Any] = Device(name, watched, settings, use, self._device_report)
+        return device
 
     def _driving(self, name: str, board: OutputBoard) -> Callable[[RelayBoard], Awaitable[None]]:
         async def use(port: RelayBoard) -> None:
-            if self._testament.opened(name, port):
-                self._keep_back()
+            self._testament.opened(name, port)
+            self._keep_back()
             await board.use(port)
 
         return use
@@ -148,22 +126,9 @@ class Release:
 
     def restore(self) -> None:
         """Take up what was latched when the process last ran, here or there; before any device is opened."""
-        lost: list[str] = []
-        found: list[latch.Entries | None] = []
-        for place in (self.config.state_dir, self.config.socket.parent):
-            try:
-                found.append(latch.read(place))
-            except StoreError as error:
-                lost.append(f"{place}: {error}")
-        if not lost and found[0] is None and _has_records(self.config.state_dir):
-            lost.append("its file is gone though this service ran here before")
-        if entries := tuple(entry for entries in found for entry in entries or ()):
-            self.feed(LatchRestored(entries))
-        if lost:
-            self.feed(LatchUnreadable("; ".join(lost)))
-        elif any(entries != tuple(self.machine.latched.items()) for entries in found):
-            # The same in both places; and before the first record, so that it never seems gone.
-            self._write_latch()
+        for event in self.stores.latched():
+            self.feed(event)
+        self.stores.even_out(self.machine.latched)
 
     def run_devices(self) -> list[asyncio.Task[None]]:
         """Start serving every device, the outputs first."""
@@ -173,16 +138,6 @@ class Release:
             *self.lamps.items(),
         ]
         return [asyncio.create_task(device.run(), name=name) for name, device in devices]
-
-    def start_stores(self) -> None:
-        """Start what writes to disk, and take up the dates of proof when they were read."""
-        self.memory.start()
-        self.disk.start()
-        self.disk.read_dates(self._dates_read)
-
-    def _dates_read(self, data: bytes) -> None:
-        self.proven.restore(data)
-        self._keep_back()
 
     @property
     def armed(self) -> bool:
@@ -229,7 +184,7 @@ class Release:
             if effects or type(event) is not Tick:
                 self._keep_back()
         if type(event) is InputSeen and event.active:
-            self._seen_active[event.input] = at.utc
+            self.stores.active(event.input, at.utc)
         return effects
 
     def rehearse(self, event: Event) -> None:
@@ -246,6 +201,9 @@ class Release:
                     board.secure(effect.lane)
             elif not isinstance(effect, Open):
                 self._kept.append((effect, at))
+        for device in self.outputs.values():
+            if device.port is None:  # it may be good again since it was last tried
+                device.hurry()
 
     def broken(self, what: object, error: Exception) -> None:
         """A fault of our own: stop, which leaves the outputs at rest, that is open."""
@@ -276,35 +234,22 @@ class Release:
         self.drawn = None
         kept, self._kept = self._kept, []
         if any(isinstance(effect, WriteLatch) for effect, _ in kept):
-            self._write_latch()
+            self.stores.write_latch(self.machine.latched)
         for effect, at in kept:
             if isinstance(effect, Alarmed):
                 self.say(records.alarm(effect), at)
             elif isinstance(effect, Audit):
                 self.say(effect, at)
-        self._prove(kept)
+        self.stores.prove(kept)
         if self._signals:
             shown = occasions(self.machine, bool(self.faults))
             for signals in self._signals.values():
                 signals.refresh(shown)
         self._set_timer()
 
-    def _write_latch(self) -> None:
-        data = latch.encode(self.machine.latched)
-        self.memory.write_latch(data)
-        self.disk.write_latch(data)
-
-    def _prove(self, done: list[tuple[Effect, Now]]) -> None:
-        """Keep the dates of what was seen to work."""
-        news = self.proven.seen(self.proven.inputs, self._seen_active)
-        self._seen_active = {}
-        opened = {e.detail["lane"]: at.utc for e, at in done if isinstance(e, Audit) and e.code == "opened"}
-        if self.proven.seen(self.proven.lanes, opened) or news:
-            self.disk.write_dates(self.proven.encode())
-
     def say(self, audit: Audit, at: Now | None = None) -> None:
         """Put a record on the trail and into the log; never waits."""
-        self.disk.record(records.line(audit, at or now()))
+        self.stores.disk.record(records.line(audit, at or now()))
         entry = records.fields(audit)
         self._aside.say(lambda: self._log.write(audit.text, audit.priority, **entry))
 
@@ -350,9 +295,11 @@ class Release:
 
     def _store_report(self, what: str, sentence: str | None) -> None:
         self._fault(f"store {what}", sentence, "store")
-
-    def _memory_report(self, what: str, sentence: str | None) -> None:
-        self._fault(f"store {what} in memory", sentence, "store")
+        if what == "trail" and sentence is None and (lost := self.stores.disk.lost()):
+            text = (
+                f"{lost} records found no room while the trail could not be written; journald may have them"
+            )
+            self.say(Audit("store_fault", text, 3, {"device": "store trail", "lost": str(lost)}))
 
     def show(self, key: str, sentence: str | None) -> None:
         """Show a fault of the process itself (its socket, its lock), or take it back."""
@@ -379,28 +326,8 @@ class Release:
             self.bequest.beat()
 
     def check(self) -> str | None:
-        """What is stuck, or None when every loop goes on; gives up a polled board that went silent.
-
-        Boards that open nothing (signals, monitors) are not worth opening the gates for.
-        """
-        at = time.monotonic()
-        devices: list[tuple[str, Device[Any]]] = [*self.inputs.items(), *self.outputs.items()]
-        for name, device in devices:
-            port = device.port
-            stuck = None
-            if port is None:
-                if at - self._tried_at.get(name, at) > STUCK_S:
-                    stuck = f"{name} is neither open nor failing"
-            elif name in self.boards:
-                if at - self.boards[name].moved_at > STUCK_S:
-                    stuck = f"the outputs of {name} do not move on"
-            elif at - max(getattr(port, "read_at", at), self._tried_at[name]) > STUCK_S:
-                stuck = f"the inputs of {name} do not move on"
-            elif at - max(getattr(port, "read_at", at), self._tried_at[name]) > STALE_S:
-                device.lost(DriverFault(f"{name}: its inputs were not read for {STALE_S:g} s"))
-            if stuck and name not in self._advisory:
-                return stuck
-        return None
+        """What is stuck that may hold a gate, or None; a polled board that fell silent is given up."""
+        return self.life.check(self.boards, self.inputs, self._sensing.lost)
 
     def look_at_clock(self) -> None:
         """What time alone changes: tests that become due, and what stands for an hour; ask every second."""
@@ -408,7 +335,7 @@ class Release:
         standing = [*self.faults, *self.monitors.warnings(), *self.machine.banners()]
         for text in self._reminders.due(standing, at.monotonic):
             self.say(Audit("reminder", f"still: {text}", 4), at)
-        if (warned := self.proven.warnings(at.utc)) != self._warned:
+        if (warned := self.stores.proven.warnings(at.utc)) != self._warned:
             self._warned = warned
             self._keep_back()
 
@@ -438,6 +365,11 @@ class Release:
         return (*self._notes, *self._testament.notes)
 
     @property
+    def unbequeathed(self) -> tuple[str, ...]:
+        """Output boards that nobody would open if this process died now."""
+        return self._testament.unbequeathed
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What needs a person soon, one sentence each."""
         return (*self.monitors.warnings(), *self._warned)
@@ -446,14 +378,6 @@ class Release:
     def faults(self) -> tuple[str, ...]:
         """Everything that needs a person, one sentence each."""
         return (*self.machine.faults(), *self._faults.values())
-
-
-def _has_records(directory: Path) -> bool:
-    for name in (TRAIL, OLD_TRAIL):
-        with suppress(OSError):
-            if (directory / name).stat().st_size > 0:
-                return True
-    return False
 
 
 T = TypeVar("T")

@@ -39,7 +39,7 @@ class OutputBoard:
         self.name = name
         self.lanes = frozenset(coil.lane for coil in coils.values())
         self.refused: dict[int, bool] = {}  # coils that read back otherwise than commanded
-        self.moved_at = time.monotonic()  # when the board last answered
+        self.moved_at: float | None = None  # when the board last answered; None: it is not open
         self._coils = coils
         self._told = told
         self._signals = signals
@@ -115,6 +115,7 @@ class OutputBoard:
         """Drive the board while it is open. Raises DriverFault when it is lost."""
         self._post = getattr(port, "post", None)
         self._rehearse = getattr(port, "rehearse", None)
+        self.moved_at = time.monotonic()
         try:
             while True:
                 self._kick.clear()
@@ -126,7 +127,7 @@ class OutputBoard:
                 elif not await self._kicked():
                     await self._look(port)
         finally:
-            self._post = self._rehearse = None
+            self._post = self._rehearse = self.moved_at = None
             self._written = {}
             self._told.board_changed(self)
 

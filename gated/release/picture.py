@@ -52,7 +52,7 @@ def _draw(release: Release) -> ReleaseState:
                 str(inputs[name].cause),
                 _input(state),
                 tuple(sorted(inputs[name].lanes)),
-                last(release.proven.inputs, name),
+                last(release.stores.proven.inputs, name),
             )
             for name, state in machine.inputs.items()
         },
@@ -67,6 +67,8 @@ def _draw(release: Release) -> ReleaseState:
         warnings=release.warnings,
         memory_locked=release.memory_locked,
         outlived_by=release.bequest.pid,
+        unbequeathed=release.unbequeathed,
+        last_open_at=release.stores.proven.opened_at,
     )
 
 

@@ -1,6 +1,7 @@
 """When each line was last proven: an input seen active, a lane seen open; and what has not been for too long.
 
-Kept as JSON by the disk thread. It decides about nothing: losing it loses dates.
+And when a cause last held a lane open, for whoever did not listen then. Kept as JSON by the disk thread. It
+decides about nothing here: losing it loses dates.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 NAME = "proven.json"
 SKEW = timedelta(days=1)
@@ -24,16 +26,19 @@ class Proven:
         self.lanes: dict[str, datetime | None] = dict.fromkeys(lanes)
         self._link = timedelta(days=link_test_days)
         self._output = timedelta(days=output_test_days)
+        self.opened_at = ""  # when a cause was last latched, or a lane relocked; UTC, ISO 8601
         self._others: dict[str, dict[str, datetime]] = {"inputs": {}, "lanes": {}}
 
     def encode(self) -> bytes:
         """The file's content; names that the configuration does not know any more are kept."""
         told = {"inputs": self._others["inputs"] | self.inputs, "lanes": self._others["lanes"] | self.lanes}
-        dates = {
+        dates: dict[str, Any] = {
             kind: {name: at.isoformat(timespec="seconds") for name, at in found.items() if at}
             for kind, found in told.items()
         }
-        return json.dumps(dates, ensure_ascii=False).encode("utf-8", "replace")
+        return json.dumps(dates | {"opened_at": self.opened_at}, ensure_ascii=False).encode(
+            "utf-8", "replace"
+        )
 
     def seen(self, known: dict[str, datetime | None], dates: Mapping[str, datetime]) -> bool:
         """Note when these of `inputs` or `lanes` worked; True when that is worth writing down."""
@@ -51,6 +56,11 @@ class Proven:
             found = json.loads(data)
         except (ValueError, RecursionError):
             return
+        opened_at = _date(found.get("opened_at")) if isinstance(found, dict) else None
+        if (
+            opened_at and not self.opened_at
+        ):  # what this process saw itself comes later, whatever the clock says
+            self.opened_at = opened_at.isoformat()
         for kind, known in (("inputs", self.inputs), ("lanes", self.lanes)):
             dates = found.get(kind) if isinstance(found, dict) else None
             for name, text in dates.items() if isinstance(dates, dict) else ():

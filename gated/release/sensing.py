@@ -44,10 +44,6 @@ class Sensing:
         self._sensed: dict[Line, bool | None] = {}  # what each sensor of a lane said last
         self.boards = tuple(dict.fromkeys(device for device, _ in self._wires))
 
-    def only_warns(self, board: str) -> bool:
-        """True for a board that has nothing but monitors."""
-        return all(wire.kind == "monitor" for (name, _), wire in self._wires.items() if name == board)
-
     def reader(self, name: str) -> Callable[[ContactBoard], Awaitable[None]]:
         """What reads the board `name` while it is open."""
         wires = {channel: wire for (device, channel), wire in self._wires.items() if device == name}

@@ -123,7 +123,7 @@ async def _run(config: ReleaseConfig, lock_trouble: str | None) -> int:
         signal.SIGHUP, signal.SIG_IGN
     )  # the configuration is read at start; a hang-up stops nothing
     refusal = realtime.take_priority(config.realtime_priority)
-    aside = Aside()
+    aside, manager = Aside(), Aside()  # a log that hangs must not look like a service that does
     release = Release(config, Log("gated-release"), aside, fail)
     release.realtime = refusal is None
     release.restore()
@@ -131,28 +131,30 @@ async def _run(config: ReleaseConfig, lock_trouble: str | None) -> int:
     loop.call_soon(release.bequest.start)  # beside the devices being opened, which takes longer
     release.beat()
     aside.start()
-    release.start_stores()
+    manager.start()
+    release.stores.start()
     release.show("lock", lock_trouble)
     release.note(refusal)
     others = [
         asyncio.create_task(_serve(release), name="desk"),
-        asyncio.create_task(_keep(release, aside), name="keeper"),
+        asyncio.create_task(_keep(release, manager), name="keeper"),
     ]
     for task in (*devices, *others):
         task.add_done_callback(lambda task: None if task.cancelled() or stop.is_set() else fail())
     release.say(Audit("started", f"started with {config.source}"))
     await stop.wait()
-    aside.say(lambda: notify("STOPPING=1"))
+    manager.say(lambda: notify("STOPPING=1"))
     await release.leave(failed=failed)
     await _stop(devices, others)
     release.say(
         Audit("failed", "stopped by a fault of its own", 1) if failed else Audit("stopped", "stopped")
     )
-    await asyncio.gather(release.disk.close(STORE_S), release.memory.close(STORE_S))
-    aside.close(STORE_S / 2)
+    await asyncio.gather(release.stores.disk.close(STORE_S), release.stores.memory.close(STORE_S))
+    for sayer in (aside, manager):
+        sayer.close(STORE_S / 4)
     release.bequest.close()
     code = 1 if failed else 0
-    if any(not task.done() for task in devices):
+    if release.life.left_behind or any(not task.done() for task in devices):
         os._exit(code)  # a driver that hangs would be waited for: the survivor opens its board
     return code
 
@@ -178,7 +180,7 @@ async def _stop(devices: list[asyncio.Task[None]], others: list[asyncio.Task[Non
         await asyncio.wait(tasks, timeout=timeout_s)
 
 
-async def _keep(release: Release, aside: Aside) -> None:
+async def _keep(release: Release, manager: Aside) -> None:
     """Tell the service manager how it goes: ready when armed, the watchdog while everything moves on."""
     asked = watchdog_s()
     period = min(KEEPER_S, asked or KEEPER_S)
@@ -201,7 +203,7 @@ async def _keep(release: Release, aside: Aside) -> None:
             settled = True
             _settle(release)
         if lines:
-            aside.say(functools.partial(notify, *lines))
+            manager.say(functools.partial(notify, *lines))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(period):
                 await changed.wait()

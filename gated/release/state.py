@@ -64,7 +64,8 @@ class ReleaseState:
     `last_open_at` is when a cause last held a lane open, up to its relocking (UTC, ISO 8601; empty: never,
     or not known); it outlives a restart, for whoever did not listen meanwhile.
     `drill`: everything that is latched was ordered as a drill. `outlived_by`: the process that opens the
-    gates when this one dies or hangs; 0: there is none.
+    gates when this one dies or hangs; 0: there is none. `unbequeathed`: the output boards that it would not
+    open, because their driver cannot leave them to it, or they are away.
     """
 
     phase: str
@@ -82,6 +83,7 @@ class ReleaseState:
     warnings: tuple[str, ...] = ()
     memory_locked: bool = False
     outlived_by: int = 0
+    unbequeathed: tuple[str, ...] = ()
     last_open_at: str = ""
 
     @property
@@ -138,6 +140,7 @@ class ReleaseState:
             "warnings": list(self.warnings),
             "memory_locked": self.memory_locked,
             "outlived_by": self.outlived_by,
+            "unbequeathed": list(self.unbequeathed),
             "last_open_at": self.last_open_at,
         }
 
@@ -184,6 +187,7 @@ class ReleaseState:
                 warnings=tuple(str(w) for w in data.get("warnings", ())),
                 memory_locked=bool(data.get("memory_locked", False)),
                 outlived_by=int(data.get("outlived_by", 0)),
+                unbequeathed=tuple(str(b) for b in data.get("unbequeathed", ())),
                 last_open_at=str(data.get("last_open_at", "")),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:

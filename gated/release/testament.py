@@ -20,7 +20,6 @@ class Testament:
         for (name, channel), coil in config.coils.items():
             self._coils.setdefault(name, {})[channel] = coil
         self._ports: dict[str, RelayBoard] = {}
-        self._stays: set[str] = set()
         self._kept: set[str] = set()
 
     @property
@@ -28,18 +27,19 @@ class Testament:
         """One sentence for each board that nobody opens when this process dies."""
         return tuple(
             f"if this process dies, the outputs of {name} stay as they are until the service is back"
-            for name in sorted(self._stays)
+            for name in self.unbequeathed
+            if name in self._ports and not self._releases_alone(name)
         )
 
-    def opened(self, name: str, port: RelayBoard) -> bool:
-        """The board is open: leave it to the survivor. True when the notes changed."""
+    @property
+    def unbequeathed(self) -> tuple[str, ...]:
+        """The boards that a survivor would not open: without a will, or away."""
+        return tuple(sorted(self._coils.keys() - self._bequest.boards))
+
+    def opened(self, name: str, port: RelayBoard) -> None:
+        """The board is open: leave it to the survivor."""
         self._ports[name] = port
-        before = name in self._stays
-        if self._leave(name, port, list(self._coils[name])) or self._releases_alone(name):
-            self._stays.discard(name)
-        else:
-            self._stays.add(name)
-        return before is not (name in self._stays)
+        self._leave(name, port, list(self._coils[name]))
 
     def closed(self, name: str) -> None:
         """The board is closed: its wire is no longer ours to leave, but for one that is to be opened."""

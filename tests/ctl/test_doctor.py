@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from gated.ctl import doctor
 from gated.ctl.cli import main
 from gated.release import latch
 from gated.release.config import load
+from gated.release.state import ReleaseState
 from gated.release.words import Cause, Latched, Source
 from tests.ctl.test_commission import CONFIG, Technician
 from tests.release.harness import site
@@ -88,6 +90,23 @@ def test_one_line_for_all_and_no_feedback_are_told(
     assert said(found, "lane lane-1 has no open_feedback")
 
 
+def test_a_board_without_a_will_is_not_praised_for_the_survivor(tmp_path: Path) -> None:
+    """It has a watchdog of its own, so the release notes nothing of it; it opens by that and no sooner."""
+    (tmp_path / "release.toml").write_text(
+        CONFIG.replace(
+            'port = "far"', 'port = "far"\nhost_watchdog = { registers = { 5 = 1 }, silence_s = 3.0 }'
+        )
+    )
+    config = load(tmp_path / "release.toml")
+    state = ReleaseState("normal", {}, (), (), True, True, memory_locked=True, outlived_by=7)
+    (praised, _) = doctor.examine(config, state, 2.0).outputs.values()
+    assert str(praised[1].kill) == "yes"
+    told = ReleaseState.from_json(replace(state, unbequeathed=("relays",)).to_json())
+    (grades, _) = doctor.examine(config, told, 2.0).outputs.values()
+    assert (str(grades[1].kill), str(grades[1].hang)) == ("within 3 s", "within 3 s")
+    assert not grades[1].hang.good
+
+
 async def test_the_live_release_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async with site(tmp_path, CONFIG) as here:
         await Technician(here).installs()
@@ -135,13 +154,22 @@ def test_latches_that_differ_and_one_that_is_spoilt(tmp_path: Path) -> None:
     assert told().startswith(f"latch in {beside}: it was left empty")
 
 
-def test_gated_toml_is_held_against_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_gated_toml_is_held_against_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "release.toml").write_text(CONFIG)
     (tmp_path / "gated.toml").write_text(GATED)
     found = ask(tmp_path, capsys)
     assert said(found, "lane lane-9 of gated.toml has no output in release.toml: no alarm opens it")
     assert not said(found, "lane lane-1 of gated.toml")
     assert said(found, "gated does not listen to this release")
+    assert said(found, "board of gated.toml uses a port of the release")
+    (tmp_path / "gated.toml").write_text(
+        GATED.replace("control_socket", 'release_socket = "release.sock"\ncontrol_socket')
+    )
+    monkeypatch.chdir(tmp_path)
+    found = ask(Path(), capsys)  # by names that are relative
+    assert not said(found, "gated does not listen to this release")
     assert said(found, "board of gated.toml uses a port of the release")
     (tmp_path / "gated.toml").write_text("[broken")
     assert said(ask(tmp_path, capsys), "gated.toml cannot be held against it: ")

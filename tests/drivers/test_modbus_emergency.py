@@ -132,6 +132,20 @@ async def test_a_coil_that_refuses_keeps_no_neighbour_shut(tmp_path: Path, how: 
         await until(lambda: rig.board.coils == {0: True, 2: True})
 
 
+@pytest.mark.parametrize("how", ["post", "switch"])
+async def test_a_coil_that_the_board_has_not_is_never_asked_for(tmp_path: Path, how: str) -> None:
+    settings = relay(tmp_path)
+    async with _modbus_board.open_rig(settings) as rig, relay_modbus.open_board(settings) as board:
+        if how == "post":
+            board.post({1: True, 99: True})
+            await until(lambda: rig.board.coils.get(1) is True)
+            await board.switch({1: True})
+        else:
+            with pytest.raises(DriverFault, match="at address 99"):
+                await board.switch({1: True, 99: True})
+        assert await board.observed() == {1: True}
+
+
 async def test_a_coil_that_sticks_is_seen_in_reading_back(tmp_path: Path) -> None:
     settings = relay(tmp_path)
     async with _modbus_board.open_rig(settings) as rig, relay_modbus.open_board(settings) as board:

@@ -7,8 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
+from gated.release import disk as disk_module
 from gated.release import latch
-from gated.release.disk import OLD_TRAIL, TRAIL, Disk
+from gated.release.disk import OLD_TRAIL, PENDING, TRAIL, Disk
+from gated.release.words import Cause, Latched, Source
 
 
 @asynccontextmanager
@@ -31,7 +35,10 @@ async def test_records_and_latch_are_on_disk_when_it_says_so(tmp_path: Path) -> 
         assert latch.read(tmp_path) == ()
 
 
-async def test_a_failing_disk_is_told_tried_again_and_loses_nothing(tmp_path: Path) -> None:
+async def test_a_failing_disk_is_told_tried_again_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk_module, "RETRY_S", 0.1)
     told: list[tuple[str, str | None]] = []
     state = tmp_path / "state"
     state.write_text("a file where the directory should be")
@@ -42,11 +49,47 @@ async def test_a_failing_disk_is_told_tried_again_and_loses_nothing(tmp_path: Pa
         assert {what for what, text in told if text} == {"latch", "trail"}
         state.unlink()
         writer.record(b"two\n")
-        assert await writer.durable(5)
         await asyncio.wait_for(_until(lambda: len(told) == 4), 5)
+        assert await writer.durable(5)
         assert {what for what, text in told if text is None} == {"latch", "trail"}
     assert (state / TRAIL).read_bytes() == b"one\ntwo\n"
     assert latch.read(state) == ()
+
+
+async def test_what_the_disk_refused_waits_its_turn_but_no_news_of_an_alarm_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk_module, "RETRY_S", 3600.0)
+    state = tmp_path / "state"
+    state.write_text("a file where the directory should be")
+    fire = latch.encode({Source("panel", Cause.FIRE): Latched("2026-11-23", frozenset({"lane-1"}))})
+    async with disk(state) as writer:
+        writer.record(b"one\n")
+        writer.write_latch(latch.encode({}))
+        assert not await writer.durable(5)
+        state.unlink()
+        writer.record(b"two\n")
+        assert not await writer.durable(5)
+        assert not state.exists()
+        writer.write_latch(fire)
+        assert not await writer.durable(5)  # the records wait all the same
+        assert latch.encode(dict(latch.read(state) or ())) == fire
+        assert not (state / TRAIL).exists()
+    assert (state / TRAIL).read_bytes() == b"one\ntwo\n"  # the end waits for nothing
+
+
+async def test_a_backlog_is_written_in_order_and_what_found_no_room_is_counted(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.write_text("a file where the directory should be")
+    async with disk(state) as writer:
+        writer.record(b"first\n")
+        assert not await writer.durable(5)
+        for i in range(PENDING + 7):
+            writer.record(b"%d\n" % i)
+        assert (writer.lost(), writer.lost()) == (7, 0)
+        state.unlink()
+    whole = [b"first", *(b"%d" % i for i in range(7, PENDING + 7))]
+    assert (state / TRAIL).read_bytes().splitlines() == whole
 
 
 async def test_a_line_torn_by_a_power_cut_spoils_no_other(tmp_path: Path) -> None:

@@ -11,12 +11,16 @@ from pathlib import Path
 from types import FrameType, SimpleNamespace
 from typing import Any
 
+import pytest
+
+from gated import supervisor
 from gated.errors import DriverFault
 from gated.journald import Log
 from gated.release.aside import Aside
 from gated.release.config import Coil, load
 from gated.release.engine import Release
 from gated.release.outputs import OutputBoard
+from gated.release.words import InputSeen
 from gated_simulators.rigs.relay_modbus import ModbusBoardRig, open_rig
 from tests.release.harness import CONFIG, FIRE, OPEN
 
@@ -65,6 +69,25 @@ async def test_an_alarm_is_on_the_wire_within_the_callback_that_read_it(tmp_path
             sys.setprofile(None)
         assert rig.board.coils == OPEN
         assert any({"_modbus_bus.py:take", "engine.py:feed", "outputs.py:reflex"} <= s for s in stacks)
+
+
+async def test_an_alarm_does_not_wait_until_a_lost_board_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "FIRST_BACKOFF_S", 3600.0)
+    async with running(tmp_path) as (release, rig):
+        rig.cut()
+        async with asyncio.timeout(10):
+            while release.outputs["outputs"].port is not None:
+                await release.changed.wait()
+        rig.mend()
+        commanded = asyncio.Event()
+        rig.on_command.append(lambda channel, energised: commanded.set())
+        release.feed(InputSeen("panel", True))
+        async with asyncio.timeout(10):
+            while rig.board.coils != OPEN:
+                commanded.clear()
+                await commanded.wait()
 
 
 class Board:

@@ -54,6 +54,18 @@ def test_the_dates_outlive_the_process_and_the_later_one_counts() -> None:
     assert last(new.lanes, "lane-1") == "2026-11-23T09:00:00+00:00"
 
 
+def test_when_a_lane_was_last_open_outlives_the_process_and_what_it_saw_itself_counts() -> None:
+    old, new = proven(), proven()
+    old.opened_at = "2030-01-01T00:00:00.123456+00:00"  # by a clock that was wrong
+    new.restore(old.encode())
+    assert new.opened_at == old.opened_at
+    new.opened_at = NOW.isoformat()
+    new.restore(old.encode())
+    assert new.opened_at == NOW.isoformat()
+    new.restore(b'{"opened_at": "yesterday"}')
+    assert new.opened_at == NOW.isoformat()
+
+
 def test_a_name_that_the_configuration_dropped_keeps_its_date() -> None:
     other = Proven(["gone"], [], 1, 1)
     other.seen(other.inputs, {"gone": NOW})
@@ -75,7 +87,10 @@ JSON = st.recursive(
 )
 
 
-@given(st.binary(max_size=60) | JSON.map(lambda value: json.dumps({"inputs": {"panel": value}}).encode()))
+@given(
+    st.binary(max_size=60)
+    | JSON.map(lambda value: json.dumps({"inputs": {"panel": value}, "opened_at": value}).encode())
+)
 def test_no_file_makes_it_fail(data: bytes) -> None:
     dates = proven()
     dates.restore(data)

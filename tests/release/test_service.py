@@ -64,6 +64,20 @@ async def test_a_latch_that_cannot_be_believed_opens_until_a_reset(tmp_path: Pat
         await here.state(lambda s: s.phase == "normal")
 
 
+async def test_a_log_that_nobody_reads_keeps_no_word_from_the_manager(tmp_path: Path) -> None:
+    """A journald that hangs must not look like a release that hangs: every gate would open and shut again."""
+    manager = Manager(tmp_path)
+    async with site(tmp_path) as here:
+        await here.armed(NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="200000")
+        for _ in range(50):  # more than a pipe holds
+            with pytest.raises(RequestRefused):
+                await here.reset(by="x" * 4000)
+        for _ in range(30):  # more than were waiting to be read
+            manager.heard.clear()
+            await manager.hears("WATCHDOG=1")
+    manager.close()
+
+
 async def test_a_latch_file_that_vanished_opens(tmp_path: Path) -> None:
     async with site(tmp_path) as here:
         await end(await here.armed(), signal.SIGKILL)

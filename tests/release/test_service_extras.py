@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -103,6 +104,24 @@ async def test_a_signal_that_its_board_refuses_stops_no_lane(tmp_path: Path) -> 
         assert (await here.state(lambda s: s.phase == "alarm")).armed
 
 
+async def test_a_signal_that_an_output_board_has_not_keeps_the_board(tmp_path: Path) -> None:
+    config = SIGNALS.replace('device = "outputs"\nchannel = 2', 'device = "outputs"\nchannel = 99')
+    async with site(tmp_path, config) as here:
+        await here.plug("lamps")
+        await here.armed()
+        await here.state(lambda s: any("signals horn" in fault for fault in s.faults))
+        reads = here.rig.requests
+        async with asyncio.timeout(10):
+            while here.rig.requests < reads + 100:  # it was looked at meanwhile
+                await here.state(lambda s: s.armed)
+        here.pulse(FIRE, 0.1)
+        await here.coils(OPEN)
+        await here.state(lambda s: s.phase == "alarm" and s.armed)
+        await settled(here)
+        faults = [r["device"] for r in here.trail if r["code"] == "device_fault"]
+        assert faults == ["signals of outputs"]
+
+
 async def test_a_monitor_warns_and_opens_nothing(tmp_path: Path) -> None:
     async with site(tmp_path, MONITORS) as here:
         await here.armed()
@@ -155,6 +174,7 @@ async def test_an_alarm_that_the_disk_never_got_outlives_the_process(tmp_path: P
         here.pulse(FIRE, 0.1)
         await here.coils(OPEN)
         await here.state(lambda s: any("latch cannot be written" in fault for fault in s.faults))
+        await kept_in_memory(here)
         seen = len(here.rig.board.history)
         await end(process, signal.SIGKILL)
         (tmp_path / "state").unlink()
@@ -183,6 +203,7 @@ async def test_an_alarm_on_a_read_only_file_system_outlives_the_process(tmp_path
             here.pulse(QUAKE, 0.1)
             await here.coils(OPEN)
             await here.state(lambda s: any("Read-only file system" in fault for fault in s.faults))
+            await kept_in_memory(here)
             await end(process, signal.SIGKILL)
             assert latch.read(state) == ()  # as far as this disk knows
             seen = len(here.rig.board.history)
@@ -219,54 +240,60 @@ async def test_after_a_boot_the_latch_in_memory_is_missing_and_that_is_nothing(t
 # Drivers that hang
 
 STUCK = """
-import asyncio, contextlib, threading
+import asyncio, contextlib, os, pathlib
 from gated.ports import Driver, Kind, Settings
 
 class StuckSettings(Settings):
     where: str
+    until: str
 
 class Board:
     async def switch(self, coils): pass
     async def observed(self): return {}
 
-async def stuck():
-    loop, done = asyncio.get_running_loop(), threading.Event()
-    task = asyncio.ensure_future(loop.run_in_executor(None, done.wait))
-    while True:
+async def stuck(until):
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(until + ".tried")
+    pathlib.Path(until + ".tried").touch()
+    while not os.path.exists(until):  # whatever one does to it
         with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.shield(task)
+            await asyncio.sleep(0.05)
 
 @contextlib.asynccontextmanager
 async def open_board(settings):
     if settings.where == "open":
-        await stuck()
+        await stuck(settings.until)
     try:
         yield Board()
     finally:
-        await stuck()
+        await stuck(settings.until)
 
 DRIVER = Driver(Kind.RELAY, StuckSettings, open_board)
 """
+
+
+def with_stuck_driver(path: Path, where: str) -> str:
+    """A driver of somebody else's, which hangs until the file `go` is there; the configuration with it."""
+    package = path / "drivers/stuck_drivers"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "relay_stuck.py").write_text(STUCK)
+    info = path / "drivers/stuck_drivers-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stuck-drivers\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[gated.driver_packages]\nstuck = stuck_drivers\n")
+    return CONFIG.replace(
+        '[outputs.lane-2]\ndevice = "outputs"\nchannel = 1\n',
+        f'[devices.far]\ndriver = "relay_stuck"\nwhere = "{where}"\nuntil = "{path / "go"}"\n\n'
+        '[outputs.lane-2]\ndevice = "far"\nchannel = 0\n',
+    )
 
 
 @pytest.mark.parametrize("where", ["open", "close"])
 async def test_a_driver_that_hangs_keeps_no_other_board_from_opening_nor_the_release_from_stopping(
     tmp_path: Path, where: str
 ) -> None:
-    package = tmp_path / "drivers/stuck_drivers"
-    package.mkdir(parents=True)
-    (package / "__init__.py").touch()
-    (package / "relay_stuck.py").write_text(STUCK)
-    info = tmp_path / "drivers/stuck_drivers-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stuck-drivers\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[gated.driver_packages]\nstuck = stuck_drivers\n")
-    config = CONFIG.replace(
-        '[outputs.lane-2]\ndevice = "outputs"\nchannel = 1\n',
-        f'[devices.far]\ndriver = "relay_stuck"\nwhere = "{where}"\n\n'
-        '[outputs.lane-2]\ndevice = "far"\nchannel = 0\n',
-    )
-    async with site(tmp_path, config) as here:
+    async with site(tmp_path, with_stuck_driver(tmp_path, where)) as here:
         process = await here.start(PYTHONPATH=str(tmp_path / "drivers"))
         await here.coils({0: True})
         here.pulse(FIRE, 0.1)
@@ -274,9 +301,39 @@ async def test_a_driver_that_hangs_keeps_no_other_board_from_opening_nor_the_rel
         state = await here.state(lambda s: s.phase == "alarm")
         stays = "if this process dies, the outputs of far stay as they are until the service is back"
         assert (stays in state.notes) is (where == "close")
+        assert "far" in state.unbequeathed and "outputs" not in state.unbequeathed
         async with asyncio.timeout(5):  # as long as the service manager waits
             assert await end(process, signal.SIGTERM) == 0
         assert here.rig.board.coils[0] is False
+
+
+@pytest.mark.timeout(90)
+async def test_a_driver_that_hangs_is_left_behind_and_tried_again_while_all_else_goes_on(
+    tmp_path: Path,
+) -> None:
+    """No restart, which would open and shut every gate again and again."""
+    async with site(tmp_path, with_stuck_driver(tmp_path, "open")) as here:
+        process = await here.start(PYTHONPATH=str(tmp_path / "drivers"))
+        await here.coils({0: True})
+        history = here.rig.board.history
+        for _ in range(3):  # it takes STUCK_S, as long as the harness waits
+            with contextlib.suppress(AssertionError):
+                state = await here.state(lambda s: any("its driver hangs" in fault for fault in s.faults))
+                break
+        assert state.pid == process.pid and not state.armed
+        assert [change.energised for change in history] == [True]
+        here.pulse(FIRE, 0.1)
+        await here.coils({0: False})
+        state = await here.state(lambda s: s.lanes["lane-2"].open_by_hand)
+        assert not state.lanes["lane-1"].open_by_hand
+        assert process.returncode is None
+
+
+async def kept_in_memory(here: Site) -> None:
+    """Wait until the second latch is written."""
+    async with asyncio.timeout(10):
+        while not latch.read(here.path):
+            await here.state(lambda s: True)
 
 
 async def settled(here: Site) -> None:

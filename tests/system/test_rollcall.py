@@ -184,6 +184,28 @@ async def test_an_emergency_that_came_and_went_unheard_is_forgiven(site: Site) -
         assert [r["code"] for r in site.records()].count("emergency_unseen") == 1
 
 
+async def test_an_opening_by_command_that_came_and_went_while_gated_was_down_is_forgiven(site: Site) -> None:
+    """No input of the release says so: only the release itself knows, and it knows it after a restart too."""
+    async with released_by(site):
+        await phase(site, "normal")
+        await site.serving()
+        await inside(site, GOOD_CARD)
+        await site.stop()
+        assert (await client.status(site.path / "release.sock")).last_open_at == ""
+        assert (await gatectl(site, "open", "--why", "somebody is caught in it")).code == 0
+        opened = await phase(site, "alarm")
+        assert (await gatectl(site, "reset", "--why", "free again")).code == 0
+        relocked = await phase(site, "normal")
+        assert "" < opened.last_open_at < relocked.last_open_at
+    async with released_by(site):
+        assert (await phase(site, "normal")).last_open_at == relocked.last_open_at
+        await site.start()
+        await site.record("emergency_unseen")
+        (entry,) = (await site.ask("rollcall"))["inside"]
+        assert entry["certain"] is False
+        await site.stop()
+
+
 async def test_a_disk_that_refuses_leaves_it_beside_the_socket_until_it_takes_it(site: Site) -> None:
     blocked = site.path / "state" / "rollcall"
     async with speaking(site) as release:
