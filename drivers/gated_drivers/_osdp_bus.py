@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 from gated.ports import DriverFault
-from gated_drivers._codecs.osdp import CardRead, Replies
+from gated_drivers._codecs.osdp import MARK, CardRead, Replies
 from gated_drivers._codecs.osdp_secure import Untrusted
 from gated_drivers._modbus_line import Line, open_line
 from gated_drivers._osdp_talk import Talk
@@ -124,7 +124,7 @@ class Bus:
                 self._send(member, self._line)
 
     def _send(self, member: Member, line: Line) -> None:
-        frame = member.talk.command()
+        frame = MARK + member.talk.command()
         try:
             written = os.write(line.fd, frame)
         except BlockingIOError:

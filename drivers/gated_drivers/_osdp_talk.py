@@ -107,6 +107,10 @@ class Talk:
             self.busy = True
             self._tried = 0
             return True
+        lost = self._session is not None and reply.block is None and reply.body[0] == NAK
+        if lost and reply.sequence == 0:  # it has just been switched on
+            self._restart()
+            return True
         if reply.sequence != self._sequence or not self._frame:
             self.strayed += 1
             return False

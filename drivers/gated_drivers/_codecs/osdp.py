@@ -13,6 +13,7 @@ from binascii import crc_hqx
 from typing import NamedTuple
 
 SOM = 0x53
+MARK = b"\xff"  # may go before a frame: it lets the line settle
 REPLY = 0x80  # set in the address of every reply
 WITH_CRC, WITH_BLOCK = 0x04, 0x08
 HEADER, CRC_BYTES, MAC_BYTES = 5, 2, 4
@@ -152,7 +153,7 @@ class Replies:
                     tried += 1
                     if crc16(frame[:-CRC_BYTES]) == int.from_bytes(frame[-CRC_BYTES:], "little"):
                         reply = _parse(frame)
-                        if at > done or reply is None:
+                        if buffer[done:at].strip(MARK) or reply is None:
                             self.damaged += 1
                         if reply is not None:
                             found.append(reply)
