@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gated_drivers._codecs.osdp import LONGEST, CardRead, Replies, Reply, card_read, command, crc16, framed
-from gated_drivers._codecs.osdp_secure import SCBK_D, Untrusted, why_no_key
+from gated_drivers._codecs.osdp_secure import SCBK_D, Handshake, Untrusted, why_no_key
 from gated_drivers._osdp_talk import TRIES, Talk
 
 KEY = bytes.fromhex("5a4c06d2b1897f3e60c1a2d3e4f50718")
@@ -153,6 +153,22 @@ def test_what_a_reader_with_our_key_would_not_say_is_refused(exchange: int, fram
     with pytest.raises(Untrusted, match=said.replace("(", r"\(").replace(")", r"\)")):
         spoken.reply(one(frame))
     assert spoken.polled == max(0, exchange - 5)
+
+
+def test_data_that_anybody_could_read_are_refused_even_with_the_right_mac() -> None:
+    """A peripheral of our own making: it signs a card read (SCS_16) and does not encrypt it."""
+    spoken, handshake = talk(6), Handshake(KEY, RANDOM)
+    _, ccrypt, rmac, *under_session = [one(bytes.fromhex(answered)) for _, answered in TRANSCRIPT]
+    handshake.proof(ccrypt)
+    peripheral = handshake.session(rmac)
+    for sequence, code, reply in zip((3, 1, 2), b"\x64\x67\x60", under_session, strict=False):
+        peripheral.seal(5, sequence, bytes((code,)))
+        peripheral.open(reply)
+    peripheral.seal(5, 3, b"\x60")
+    signed = bytes.fromhex("53851b000f0216500000400000") + CARD[1:]
+    signed = signed[:2] + bytes((len(signed) + 6, 0)) + signed[4:]
+    with pytest.raises(Untrusted, match="not encrypted"):
+        spoken.reply(one(framed(signed + peripheral._link(signed)[:4])))
 
 
 def test_a_replayed_reply_is_none() -> None:
