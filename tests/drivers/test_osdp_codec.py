@@ -147,6 +147,7 @@ def test_a_card_read_whose_size_is_wrong_is_none() -> None:
         (6, framed(bytes.fromhex("53851a000f021650000140000011223344556677") + bytes(4)), "wrong MAC"),
         (6, framed(bytes.fromhex(TRANSCRIPT[6][1])[:-3] + b"\0"), "wrong MAC"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_a_reader_with_our_key_would_not_say_is_refused(exchange: int, frame: bytes, said: str) -> None:
     spoken = talk(exchange)

@@ -165,5 +165,5 @@ class Replies:
             keep -= 1
         if keep > done:
             self.damaged += 1
-        self._buffer = buffer[keep:][-LONGEST:]
+        self._buffer = buffer[keep:]  # shorter than LONGEST: else it would be whole
         return found
