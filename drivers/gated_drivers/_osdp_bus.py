@@ -51,12 +51,12 @@ class Member:
         self.due = 0.0
         self.good_at = 0.0  # its last answered poll; until then, when the line was open for it
         self.polled = 0  # polls answered by then
-        self.heard = 0  # damaged replies since
+        self.heard = self.missed = 0  # damaged replies, and replies that did not come, since
         self.strayed = self.restarts = 0  # what the talk had counted by then
 
     def good(self, now: float, *, answered: bool = True) -> None:
         """It answered a poll, or has its first chance to."""
-        self.good_at, self.polled, self.heard = now, self.talk.polled, 0
+        self.good_at, self.polled, self.heard, self.missed = now, self.talk.polled, 0, 0
         self.strayed, self.restarts = self.talk.strayed, self.talk.restarts
         if not answered:
             self.due = now
@@ -146,6 +146,7 @@ class Bus:
         self._current = None
         self._replies.drop()
         member.heard += self._replies.damaged - self._damaged
+        member.missed += 1
         member.talk.silence()
         now = self._loop.time()
         # At first at once; later the others have their turn.
@@ -155,6 +156,8 @@ class Bus:
     def _judge(self, member: Member, now: float) -> None:
         """Whether it has been away for too long."""
         if now - member.good_at <= member.offline_s:
+            return
+        if member.missed == 1:  # it may be we who stood still
             return
         if member.heard:
             what = f"gives damaged answers; check its wires, their ends and {self.baudrate} baud"

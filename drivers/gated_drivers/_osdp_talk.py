@@ -39,7 +39,7 @@ TRIES = 3  # of one command
 class Talk:
     """The talk with the peripheral at one address (0 to 126), under one key; `rng` gives random bytes.
 
-    `strayed` counts replies that were not for the command under way, `restarts` the sessions that were lost.
+    `strayed` counts replies that were not for the command under way, `restarts` the sessions that it ended.
     """
 
     def __init__(self, address: int, key: bytes, rng: Callable[[int], bytes] = os.urandom) -> None:
@@ -91,11 +91,11 @@ class Talk:
     def silence(self) -> None:
         """No reply came in time."""
         if self._tried >= TRIES and not self.busy:
-            self._restart()
+            self._begin()
 
     def _restart(self) -> None:
-        if self._session is not None:
-            self.restarts += 1
+        """The peripheral ended the session."""
+        self.restarts += 1
         self._begin()
 
     def reply(self, reply: Reply) -> CardRead | bool:

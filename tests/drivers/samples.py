@@ -58,7 +58,6 @@ SAMPLES = {
             "key": key_file(folder),
             "technology": "felica",
             "poll_s": 0.02,
-            "offline_s": 0.6,
         },
         cards=(bytes.fromhex("0123456789abcdef"), bytes.fromhex("fedcba9876543210")),
         looks=lambda rig, port: int(port.polls),

@@ -42,7 +42,7 @@ def settings(folder: Path, address: int = 1, key: bytes = KEY, **changes: Any) -
             "key": str(file),
             "technology": "felica",
             "poll_s": 0.02,
-            "offline_s": 0.6,
+            "offline_s": 1.0,
         }
         | changes
     )
@@ -259,7 +259,7 @@ async def test_a_silent_reader_is_a_fault_in_time_and_comes_back(tmp_path: Path)
                 silent = loop.time()
                 async for _ in port.presentations():
                     pass
-        assert loop.time() - silent >= 0.5
+        assert loop.time() - silent >= 0.9
         with pytest.raises(DriverFault, match="does not answer"):
             async with open_reader(settings(tmp_path)):
                 pass
