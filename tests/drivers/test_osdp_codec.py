@@ -94,6 +94,15 @@ def test_a_false_beginning_does_not_swallow_the_reply() -> None:
     assert replies.damaged == 1
 
 
+def test_a_beginning_that_can_be_none_is_not_kept() -> None:
+    replies = Replies()
+    replies.expect(5)
+    for _ in range(100):  # a length of nothing, which is not a header that is still to come
+        assert replies.feed(b"\x53\x85\x00\x00\x04" + bytes(50)) == []
+    assert replies._buffer == b""
+    assert replies.damaged == 100
+
+
 def test_an_echo_another_reader_and_a_checksum_are_no_reply() -> None:
     replies = Replies()
     replies.expect(5)

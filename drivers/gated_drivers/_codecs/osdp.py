@@ -141,10 +141,10 @@ class Replies:
         done = tried = 0  # bytes that were taken, CRCs that were computed
         keep, at = len(buffer), buffer.find(start)
         while at >= 0 and tried < MOST_TRIED:
-            size = buffer[at + 2] | buffer[at + 3] << 8 if len(buffer) - at >= HEADER else 0
-            if not size:
+            if len(buffer) - at < HEADER:
                 keep = min(keep, at)
                 break
+            size = buffer[at + 2] | buffer[at + 3] << 8
             if SHORTEST <= size <= LONGEST and buffer[at + 4] & WITH_CRC:
                 frame = buffer[at : at + size]
                 if len(frame) < size:
