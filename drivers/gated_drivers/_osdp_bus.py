@@ -24,6 +24,7 @@ MOST_READ = 512  # bytes taken at a time, so that a flood of garbage lets others
 REPLY_S = 0.2  # after which a peripheral does not begin its reply any more (5.8)
 BITS = 10  # a character of 8N1 on the wire
 EXCHANGE = 96  # characters of the longest command and its reply
+STOOD_S = 0.1  # a timer that rings so much too late: this process stood still
 SILENCE = 2  # characters between a reply and the next command (5.6)
 
 _buses: dict[str, Bus] = {}
@@ -51,12 +52,12 @@ class Member:
         self.due = 0.0
         self.good_at = 0.0  # its last answered poll; until then, when the line was open for it
         self.polled = 0  # polls answered by then
-        self.heard = self.missed = 0  # damaged replies, and replies that did not come, since
+        self.heard = 0  # damaged replies since
         self.strayed = self.restarts = 0  # what the talk had counted by then
 
     def good(self, now: float, *, answered: bool = True) -> None:
         """It answered a poll, or has its first chance to."""
-        self.good_at, self.polled, self.heard, self.missed = now, self.talk.polled, 0, 0
+        self.good_at, self.polled, self.heard = now, self.talk.polled, 0
         self.strayed, self.restarts = self.talk.strayed, self.talk.restarts
         if not answered:
             self.due = now
@@ -75,6 +76,7 @@ class Bus:
         self._current: Member | None = None
         self._damaged = 0  # replies, before the exchange under way
         self._timer: asyncio.TimerHandle | None = None
+        self._tick_at = 0.0  # when it is to ring
         self._fault: DriverFault | None = None
         self._line: Line | None = None
         self._reply_s = REPLY_S + EXCHANGE * BITS / baudrate
@@ -109,11 +111,15 @@ class Bus:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_later(delay_s, self._tick)
+        self._tick_at = self._loop.time() + delay_s
 
     def _tick(self) -> None:
         self._timer = None
         if self._fault is not None or self._line is None:
             return
+        if (stood := self._loop.time() - self._tick_at) > STOOD_S:
+            for member in self._members.values():  # it is not they who were silent
+                member.good_at += stood
         if (late := self._current) is not None:
             self._late(late)
         if self._fault is None and self._members:
@@ -146,7 +152,6 @@ class Bus:
         self._current = None
         self._replies.drop()
         member.heard += self._replies.damaged - self._damaged
-        member.missed += 1
         member.talk.silence()
         now = self._loop.time()
         # At first at once; later the others have their turn.
@@ -156,8 +161,6 @@ class Bus:
     def _judge(self, member: Member, now: float) -> None:
         """Whether it has been away for too long."""
         if now - member.good_at <= member.offline_s:
-            return
-        if member.missed == 1:  # it may be we who stood still
             return
         if member.heard:
             what = f"gives damaged answers; check its wires, their ends and {self.baudrate} baud"

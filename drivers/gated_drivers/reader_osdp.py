@@ -131,7 +131,7 @@ class OsdpReader:
 async def open_reader(settings: OsdpReaderSettings) -> AsyncIterator[OsdpReader]:
     """Open the line and the reader's secure session.
 
-    Deadline: 5 s and `offline_s`, and 0.6 s for each other reader on the line that does not answer.
+    Deadline: 5 s and `offline_s`, and 0.3 s for each other reader on the line that does not answer.
     """
     key = await in_thread(lambda: read_key(settings.key), KEY_S, f"reading {settings.key}")
     reader = OsdpReader(settings, key)

@@ -281,6 +281,30 @@ async def test_a_reader_that_lost_its_power_for_a_moment_goes_on(tmp_path: Path)
             assert port.talk.restarts == 1
 
 
+async def test_our_own_standing_still_is_not_the_readers_silence(tmp_path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    stood: list[float] = []
+
+    def stand(reply: bytes) -> bytes:
+        """The reply is lost, and this process gets no processor for longer than `offline_s`."""
+        if stood:
+            return reply
+        stood.append(loop.time() + 1.3)
+        while loop.time() < stood[0]:
+            pass
+        return b""
+
+    async with asyncio.timeout(DEADLINE_S), line(tmp_path) as wire:
+        reader = wire.add(1, KEY)
+        async with open_reader(settings(tmp_path)) as port:
+            reader.alter = stand
+            await until(lambda: bool(stood))
+            reader.hold(CARD)
+            async for found in port.presentations():
+                assert found.payload == CARD
+                break
+
+
 async def test_the_wrong_speed_is_told(tmp_path: Path) -> None:
     async with asyncio.timeout(DEADLINE_S), line(tmp_path) as wire:
         wire.add(1, KEY)
