@@ -40,11 +40,30 @@ def port_number() -> int:
         return int(free.getsockname()[1])
 
 
+def key_file(folder: Path) -> str:
+    """A file as `reader_osdp` wants its key in."""
+    path = folder / "reader.key"
+    path.write_text("5a4c06d2b1897f3e60c1a2d3e4f50718\n")
+    path.chmod(0o600)
+    return str(path)
+
+
 SAMPLES = {
     "reader_nfcpy": Sample(
         lambda folder: {"path": f"udp:127.0.0.1:{port_number()}"},
         cards=(bytes.fromhex("0123456789abcdef"), bytes.fromhex("fedcba9876543210")),
         looks=lambda rig, port: int(rig.polls),
+    ),
+    "reader_osdp": Sample(
+        lambda folder: {
+            "port": str(folder / "wire"),
+            "address": 5,
+            "key": key_file(folder),
+            "technology": "felica",
+            "poll_s": 0.02,
+        },
+        cards=(bytes.fromhex("0123456789abcdef"), bytes.fromhex("fedcba9876543210")),
+        looks=lambda rig, port: int(port.polls),
     ),
     "reader_qr_camera": Sample(
         lambda folder: {"source": f"http://127.0.0.1:{port_number()}/stream"},
