@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gated import registry, supervisor
 from gated.ports import Driver, Kind, Settings
 from gated_simulators.rigs import rig_module
@@ -42,6 +44,11 @@ SAMPLES = {
         lambda folder: {"path": f"udp:127.0.0.1:{port_number()}"},
         cards=(bytes.fromhex("0123456789abcdef"), bytes.fromhex("fedcba9876543210")),
         looks=lambda rig, port: int(rig.polls),
+    ),
+    "reader_pcsc": Sample(
+        lambda folder: {"reader": "Virtual PCD 00 00", "pcscd": folder / "pcscd"},
+        cards=(bytes.fromhex("0123456789abcdef"), bytes.fromhex("fedcba9876543210")),
+        looks=lambda rig, port: int(port.frames),
     ),
     "reader_qr_camera": Sample(
         lambda folder: {"source": f"http://127.0.0.1:{port_number()}/stream"},
@@ -97,7 +104,10 @@ class Bench:
         self.settings: Settings = self.driver.settings.model_validate(self.sample.settings(folder) | changes)
 
     def rig(self) -> AbstractAsyncContextManager[Any]:
-        opened: AbstractAsyncContextManager[Any] = rig_module(type(self.settings)).open_rig(self.settings)
+        module = rig_module(type(self.settings))
+        if why := getattr(module, "missing", str)():
+            pytest.skip(why)
+        opened: AbstractAsyncContextManager[Any] = module.open_rig(self.settings)
         return opened
 
     def open(self) -> AbstractAsyncContextManager[Any]:
