@@ -39,18 +39,27 @@ class WorkerReader:
         module: str,
         presented: Callable[[bytes, float], Presentation],
         *,
+        order: Mapping[str, Any],
+        environment: Mapping[str, str],
         open_s: float,
         stall_s: float,
+        unopened: str,
         stalled: str,
     ) -> None:
-        """`module` is run; `presented` makes a Presentation of a CODE's body; `stalled` is said of a stall."""
+        """`module` is run and told `order`; `environment` is added to ours for it.
+
+        `presented` reads the body of a CODE; `unopened` and `stalled` are said, with the seconds for {}.
+        """
         self.frames = 0
         self.ignored = 0
         self._name = name
         self._module = module
         self._presented = presented
+        self._order = order
+        self._environment = environment
         self._open_s = open_s
         self._stall_s = stall_s
+        self._unopened = unopened
         self._stalled = stalled
         self._loop = asyncio.get_running_loop()
         self._receiver = wire.Receiver()
@@ -64,21 +73,21 @@ class WorkerReader:
         self._last = 0.0  # when the newest sign of life was given
         self._timer: asyncio.TimerHandle | None = None
 
-    async def start(self, order: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+    async def start(self) -> None:
         """Start the process and wait for its first sign of life; raises DriverFault within `open_s`."""
         self._link, theirs = socket.socketpair()
         with theirs:
             try:
-                self._process = _spawn(self._module, theirs, environment)
+                self._process = _spawn(self._module, theirs, self._environment)
                 pidfd = os.pidfd_open(self._process.pid)
             except OSError as error:
                 raise DriverFault(f"{self._name}: cannot start its process: {error.strerror}") from error
             self._loop.add_reader(pidfd, self._process_ended, self._process, pidfd)
             # Over the socket, because it may hold a password; it fits the socket's buffer.
-            self._link.send(json.dumps({**order, "parent": os.getpid()}).encode() + b"\n")
+            self._link.send(json.dumps({**self._order, "parent": os.getpid()}).encode() + b"\n")
         self._link.setblocking(False)
         self._loop.add_reader(self._link, self._readable, self._link)
-        self._timer = self._loop.call_later(self._open_s, self._lose, self._stalled.format(self._open_s))
+        self._timer = self._loop.call_later(self._open_s, self._lose, self._unopened.format(self._open_s))
         while not self.frames:
             await self._change()
 
@@ -194,7 +203,7 @@ def _spawn(module: str, link: socket.socket, extra: Mapping[str, str]) -> subpro
         stdin=link.fileno(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env=environment | extra,
+        env={**environment, **extra},
         process_group=0,
     )
 

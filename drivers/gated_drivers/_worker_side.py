@@ -1,4 +1,4 @@
-"""What a process started by _worker or the camera does first: hear its order, and make sure to end with gated.
+"""What a process of _worker does first: hear its order, and make sure that it ends with gated.
 
 Standard input is a socket to the daemon: it brings one line of JSON and takes back the messages of
 _camera_wire. The process ends when that socket does, or with its parent; it never writes to a disk.

@@ -18,6 +18,7 @@ from gated.ports import Driver, Kind, Presentation, Settings, Technology
 from gated_drivers._worker import WorkerReader
 
 OPEN_S = 5.0
+SILENT = "pcscd, the reader or a card has not answered for {:g} s; unplug the reader and plug it in"
 
 
 class PcscSettings(Settings):
@@ -44,18 +45,20 @@ def _presented(body: bytes, at: float) -> Presentation:
 
 @asynccontextmanager
 async def open_reader(settings: PcscSettings) -> AsyncIterator[WorkerReader]:
-    """Open the reader. Deadline: 5 s. Its `ignored` counts cards without a credential, and failed readings."""
+    """Open the reader. Deadline: 5 s. `ignored` counts failed readings, and cards without a credential."""
     reader = WorkerReader(
         f"card reader {settings.reader}" if settings.reader else "card reader",
         "gated_drivers._pcsc_worker",
         _presented,
+        order=settings.model_dump(mode="json", include={"reader", "technologies", "absent_s"}),
+        environment={"PCSCLITE_CSOCK_NAME": str(settings.pcscd)} if settings.pcscd else {},
         open_s=OPEN_S,
         stall_s=settings.stall_s,
-        stalled="pcscd, the reader or a card has not answered for {:g} s; unplug the reader and plug it in",
+        unopened=SILENT,
+        stalled=SILENT,
     )
-    order = settings.model_dump(mode="json", include={"reader", "technologies", "absent_s"})
     try:
-        await reader.start(order, {"PCSCLITE_CSOCK_NAME": str(settings.pcscd)} if settings.pcscd else {})
+        await reader.start()
         yield reader
     finally:
         await reader.close()

@@ -66,6 +66,7 @@ class PcscRig:
         self._folder = folder
         self._name = (settings.reader or "Virtual PCD").removesuffix(" 00 00")
         self._port = _two_ports()
+        self._plugged = True
         self._listening: socket.socket | None = None
         self._pcscd: subprocess.Popen[bytes] | None = None
         self._card: asyncio.Task[None] | None = None
@@ -131,30 +132,21 @@ class PcscRig:
             self._pcscd.send_signal(signal.SIGCONT)
 
     def unplug(self) -> None:
-        """Take the readers away from a pcscd that goes on."""
-        (self._folder / "readers").write_text("", encoding="utf-8")
-        self._look_again()
+        """Take the readers away from the pcscd that is started next: a running one keeps virtual readers."""
+        self._plugged = False
 
     def plug(self) -> None:
-        """Give them back."""
-        self._configure()
-        self._look_again()
-
-    def _look_again(self) -> None:
-        if self._pcscd is not None:
-            self._pcscd.send_signal(signal.SIGUSR1)
-
-    def _configure(self) -> None:
-        (self._folder / "readers").write_text(
-            f'FRIENDLYNAME "{self._name}"\nDEVICENAME /dev/null:0x{self._port:X}\n'
-            f"LIBPATH {DRIVERS}\nCHANNELID 0x{self._port:X}\n",
-            encoding="utf-8",
-        )
+        """Give them back to the pcscd that is started next."""
+        self._plugged = True
 
     def _start(self, listening: socket.socket) -> subprocess.Popen[bytes]:
         program = _pcscd()
         assert program is not None
-        self._configure()
+        configuration = (
+            f'FRIENDLYNAME "{self._name}"\nDEVICENAME /dev/null:0x{self._port:X}\n'
+            f"LIBPATH {DRIVERS}\nCHANNELID 0x{self._port:X}\n"
+        )
+        (self._folder / "readers").write_text(configuration if self._plugged else "", encoding="utf-8")
         return subprocess.Popen(
             ["/bin/sh", "-c", START, "sh", program, "--foreground", "--critical", "-c", str(self._folder)],
             stdin=listening.fileno(),
