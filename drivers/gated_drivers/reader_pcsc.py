@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -34,7 +33,7 @@ class PcscSettings(Settings):
     stall_s: float = Field(
         2.0, ge=1, le=60, description="pcscd, reader or card silent for this long: a fault; seconds"
     )
-    pcscd: Path | None = Field(None, description="pcscd's socket, where it is not the system's own")
+    pcscd: str = Field("", description="pcscd's socket, where it is not the system's own")
 
 
 def _presented(body: bytes, at: float) -> Presentation:
@@ -51,7 +50,7 @@ async def open_reader(settings: PcscSettings) -> AsyncIterator[WorkerReader]:
         "gated_drivers._pcsc_worker",
         _presented,
         order=settings.model_dump(mode="json", include={"reader", "technologies", "absent_s"}),
-        environment={"PCSCLITE_CSOCK_NAME": str(settings.pcscd)} if settings.pcscd else {},
+        environment={"PCSCLITE_CSOCK_NAME": settings.pcscd} if settings.pcscd else {},
         open_s=OPEN_S,
         stall_s=settings.stall_s,
         unopened=SILENT,

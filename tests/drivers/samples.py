@@ -46,7 +46,7 @@ SAMPLES = {
         looks=lambda rig, port: int(rig.polls),
     ),
     "reader_pcsc": Sample(
-        lambda folder: {"reader": "Virtual PCD 00 00", "pcscd": folder / "pcscd"},
+        lambda folder: {"reader": "Virtual PCD 00 00", "pcscd": str(folder / "pcscd")},
         cards=(bytes.fromhex("0123456789abcdef"), bytes.fromhex("fedcba9876543210")),
         looks=lambda rig, port: int(port.frames),
     ),

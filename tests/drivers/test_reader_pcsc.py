@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(bool(rigs.missing()), reason=rigs.missing() or "
 
 
 def reader_settings(folder: Path, **changes: Any) -> PcscSettings:
-    return PcscSettings(**{"reader": "virtual pcd 00 00", "pcscd": folder / "pcscd"} | changes)
+    return PcscSettings(**{"reader": "virtual pcd 00 00", "pcscd": str(folder / "pcscd")} | changes)
 
 
 @asynccontextmanager
@@ -247,7 +247,7 @@ async def test_a_reader_that_pcscd_does_not_know_any_more_is_lost(
     from smartcard import scard
 
     settings = reader_settings(tmp_path)
-    monkeypatch.setenv("PCSCLITE_CSOCK_NAME", str(settings.pcscd))
+    monkeypatch.setenv("PCSCLITE_CSOCK_NAME", settings.pcscd)
     async with rigs.open_rig(reader_settings(tmp_path, reader="Virtual PCD")):
         reader = await asyncio.to_thread(PcscReader, scard, settings.reader)
         assert await asyncio.to_thread(reader.wait) == (False, False)

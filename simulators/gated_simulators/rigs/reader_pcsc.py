@@ -37,7 +37,7 @@ class PcscSettings(Protocol):
         """Part of the reader's name."""
 
     @property
-    def pcscd(self) -> Path | None:
+    def pcscd(self) -> str:
         """Where pcscd listens."""
 
 
@@ -60,9 +60,9 @@ class PcscRig:
     def __init__(self, settings: PcscSettings, folder: Path) -> None:
         if why := missing():
             raise RuntimeError(why)
-        if settings.pcscd is None:
+        if not settings.pcscd:
             raise RuntimeError("the rig needs a socket of its own: set pcscd")
-        self._path = settings.pcscd
+        self._path = Path(settings.pcscd)
         self._folder = folder
         self._name = (settings.reader or "Virtual PCD").removesuffix(" 00 00")
         self._port = _two_ports()
