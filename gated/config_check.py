@@ -182,12 +182,13 @@ def warnings(settings: Mapping[str, Settings], tables: Tables) -> Iterator[str]:
 def channels(settings: Mapping[str, Settings], tables: Tables) -> list[str]:
     """One sentence for each wire to a channel that the device's own settings do not have.
 
-    Drivers state channels as `channels` (a count from 1, or a list of numbers) or as `pins` (a mapping).
+    Drivers state channels as `numbers` (a range), as `channels` (a count from 1, or a list of numbers) or as
+    `pins` (a mapping).
     """
     problems = []
     for at, wire, _ in _wires(tables):
         one = settings.get(wire.device)
-        stated = getattr(one, "channels", getattr(one, "pins", None))
+        stated = next((s for key in ("numbers", "channels", "pins") if (s := getattr(one, key, None))), None)
         if isinstance(stated, int) and not 1 <= wire.channel <= stated:
             problems.append(f"{at}: {wire.device} has {stated} channels, so no channel {wire.channel}")
         elif isinstance(stated, Collection) and wire.channel not in stated:

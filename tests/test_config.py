@@ -191,12 +191,12 @@ def test_a_file_without_contacts_has_a_lane_without_beams(demo: Write) -> None:
         (
             'device = "board-1", channel = 4',
             'device = "board-1", channel = 5',
-            "lanes.lane-1.relays.signal_deny: board-1 has 4 channels, so no channel 5",
+            "lanes.lane-1.relays.signal_deny: channel 5 is not one that board-1 states (1, 2, 3, 4)",
         ),
         (
             'device = "board-1", channel = 4',
             'device = "board-1", channel = 0',
-            "lanes.lane-1.relays.signal_deny: board-1 has 4 channels, so no channel 0",
+            "lanes.lane-1.relays.signal_deny: channel 0 is not one that board-1 states (1, 2, 3, 4)",
         ),
         (
             'device = "board-1", channel = 4',

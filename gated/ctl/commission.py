@@ -138,7 +138,8 @@ def _walk(walk: Walk, todo: list[Step], progress: Progress) -> None:
         "",
         f"{len(todo) - len(left)} of {len(todo)} steps are done.",
         "THE GATES OPEN in these steps, as in an alarm. See to it that the guards know, and who may be",
-        "called at the fire panel. At any prompt Ctrl-D leaves; during a step Ctrl-C gives it up.",
+        "called at the fire panel. gated is to be stopped meanwhile: its own relays would open too, and hide",
+        "a release that does not. At any prompt Ctrl-D leaves; during a step Ctrl-C gives it up.",
     )
     for number, step in enumerate(todo, 1):
         if step.id in progress.results:

@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from gated.release.config import ReleaseConfig
+from gated.release.words import Cause
 
 PASSED, FAILED, NOT_DONE = "passed", "failed", "not done"
 
 
 class Step(NamedTuple):
-    """One thing to do: its kind, what it is done to (an input, lane or device), and a line for people."""
+    """One thing to do: its kind, what it is done to (an input, lane, device or wire), a line for people."""
 
     kind: str
     subject: str
@@ -46,6 +47,16 @@ class Result:
         return cls(str(data["outcome"]), str(data["at"]), measured, seen, str(data["remark"]))
 
 
+def wired(config: ReleaseConfig) -> dict[str, tuple[str, str]]:
+    """Input and lane of each contact that shall open a lane by its own wire, by what the step is done to."""
+    return {
+        f"{name} {lane}": (name, lane)
+        for name, plan in config.plan.inputs.items()
+        for lane in config.plan.lanes
+        if plan.cause in (Cause.FIRE, Cause.MANUAL) and lane in plan.lanes
+    }
+
+
 def steps(config: ReleaseConfig) -> list[Step]:
     """Every step that this release asks for."""
     return list(_steps(config))
@@ -57,6 +68,8 @@ def _steps(config: ReleaseConfig) -> Iterator[Step]:
         yield Step("trip", name, f"input {name} ({plan.cause}) opens {lanes}, stays latched, is reset")
         yield Step("pulse", name, f"input {name}: a pulse of a second or less latches")
         yield Step("cut", name, f"input {name}: its line is cut")
+    for subject, (name, lane) in wired(config).items():
+        yield Step("wire", subject, f"input {name}: its contact in the loop of {lane} opens it alone")
     for lane in config.plan.lanes:
         yield Step("open", lane, f"lane {lane}: opens, measured, and is relocked")
     boards = dict.fromkeys(name for name, _ in config.coils)

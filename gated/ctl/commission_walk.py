@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from gated.ctl import console
-from gated.ctl.commission_steps import FAILED, PASSED, Result, Step
+from gated.ctl.commission_steps import FAILED, PASSED, Result, Step, wired
 from gated.ctl.follow import NotSeen, until
 from gated.ctl.output_test import open_lane, refuse, relock_lane
 from gated.errors import GatedError
@@ -53,6 +53,7 @@ class Walk:
             "trip": self._trip,
             "pulse": self._pulse,
             "cut": self._cut,
+            "wire": self._wire,
             "open": self._open,
             "cable": self._cable,
             "power": self._power,
@@ -142,7 +143,7 @@ class Walk:
     def _lanes_opened(self, state: ReleaseState, lanes: Iterable[str]) -> None:
         for name in lanes:
             lane = state.lanes[name]
-            how = "seen" if lane.observed == "open" else "acknowledged"
+            how = "seen" if lane.observed == "open" else "written"
             self._ms(f"{name} command to open {how}", lane.opened_ms or 0.0)
 
     def _witness(self, lanes: Iterable[str]) -> None:
@@ -235,6 +236,30 @@ class Walk:
             self._relock()
 
     # Outputs and devices
+
+    def _wire(self, subject: str) -> None:
+        """With the release's contact bridged, only the other contact can open the loop."""
+        name, lane = wired(self._config)[subject]
+        console.ask(
+            f"  Bridge the release's contact in the loop of {lane}, at its terminals, then press Enter."
+        )
+        try:
+            console.say(f"  Trip {name} now, and leave it so.")
+            self._until(
+                lambda s: True if lane in s.open_lanes else None,
+                f"{name} latched nothing at {lane} in {self._wait_s:g} s",
+            )
+            self._did_they_open(f"by {name} alone, the release's contact bridged", [lane])
+        finally:
+            console.say(f"  Clear {name} now.")
+            console.ask(f"  TAKE THE BRIDGE of {lane} OUT, then press Enter.")
+        self._until(
+            lambda s: True if s.inputs[name].state == "clear" else None, f"{name} did not become clear"
+        )
+        if not console.yes(f"  Witness: is {lane} open now, by the release alone?"):
+            raise Failed(f"{lane} is shut though the release holds it open: is the bridge still in?")
+        self._note(f"the bridge is out: the release alone holds {lane} open")
+        self._relock()
 
     def _open(self, lane: str) -> None:
         refuse(self._state(), lane)

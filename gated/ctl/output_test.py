@@ -105,9 +105,7 @@ async def open_lane(path: Path, lane: str, by: str, why: str) -> dict[str, Any]:
             raise GatedError(f"OPEN BY HAND: {lane} was commanded to open and is not seen to be open")
         if found.commanded != "open" or found.opened_ms is None or found.observed == "shut":
             return None
-        how = (
-            "seen by its contact" if found.observed == "open" else "acknowledged by its board, seen by nobody"
-        )
+        how = "seen by its contact" if found.observed == "open" else "written to its board, seen by nobody"
         return {"opened_ms": round(found.opened_ms, 3), "seen": how}
 
     async def drill() -> None:

@@ -64,7 +64,7 @@ def _told(release: ReleaseState | GatedError | None, alone: bool) -> list[str]:
     if isinstance(release, ReleaseState):
         phase = f"emergency release: {release.phase}, {'armed' if release.armed else 'NOT armed'}"
         return [*banners(release), *([phase, *(f"  {f}" for f in release.faults)] if alone else [])]
-    return [f"emergency release: {release}"] if release and alone else []
+    return [f"EMERGENCY RELEASE: {release}"] if release else []
 
 
 def render(status: dict[str, Any]) -> str:

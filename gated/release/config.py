@@ -220,12 +220,15 @@ def _line(draft: _Draft, known: set[str], at: str, line: Line, kind: Kind) -> No
 
 
 def _channels(settings: Settings) -> set[int] | None:
-    """The channels a device is configured for, where its settings list them, or count them from 1."""
-    for name in ("channels", "pins"):
+    """The channels a device is configured for, where its settings list them, or count them from 1.
+
+    A driver whose boards count otherwise says so by `numbers`.
+    """
+    for name in ("numbers", "channels", "pins"):
         listed = getattr(settings, name, None)
         if isinstance(listed, int):
             return set(range(1, listed + 1))
-        if isinstance(listed, list | tuple | dict | set | frozenset):
+        if isinstance(listed, list | tuple | dict | set | frozenset | range):
             return {int(channel) for channel in listed}
     return None
 

@@ -44,6 +44,7 @@ class OutputBoard:
         self._told = told
         self._signals = signals
         self._post: Callable[[Mapping[int, bool]], None] | None = None
+        self._rehearse: Callable[[Mapping[int, bool]], None] | None = None
         self._opening: dict[tuple[str, ...], dict[int, bool]] = {}
         self._wanted: dict[int, bool] = {}
         self._written: dict[int, bool] = {}
@@ -64,6 +65,12 @@ class OutputBoard:
                 self._post(coils)
             except Exception:
                 pass  # whatever it is, the task meets it too, and tells it
+
+    def rehearse(self, lanes: tuple[str, ...]) -> None:
+        """Go through `reflex` on no wire, where the board can."""
+        coils = self._opening.get(lanes)
+        if coils and self._rehearse is not None:
+            self._rehearse(coils)
 
     def open(self, lanes: tuple[str, ...], posted: bool = False) -> None:
         """Have these lanes opened, on the wire at once where the board can; returns at once.
@@ -107,6 +114,7 @@ class OutputBoard:
     async def use(self, port: RelayBoard) -> None:
         """Drive the board while it is open. Raises DriverFault when it is lost."""
         self._post = getattr(port, "post", None)
+        self._rehearse = getattr(port, "rehearse", None)
         try:
             while True:
                 self._kick.clear()
@@ -118,7 +126,7 @@ class OutputBoard:
                 elif not await self._kicked():
                     await self._look(port)
         finally:
-            self._post = None
+            self._post = self._rehearse = None
             self._written = {}
             self._told.board_changed(self)
 

@@ -22,6 +22,10 @@ class Heard(Protocol):
         """An event for the machine."""
         ...
 
+    def rehearse(self, event: Event) -> None:
+        """Go through what such an event would do to the wires, and do nothing."""
+        ...
+
     def monitored(self, name: str, trouble: bool | None, fault: str) -> None:
         """A contact that only warns was read; None: it cannot be."""
         ...
@@ -65,10 +69,18 @@ class Sensing:
             elif (wire := wires.get(contact.channel)) is not None:
                 self._seen(name, wire, contact.channel, contact.closed, contact.fault)
 
+        def rehearsed(contact: Contact) -> None:
+            events = ready.get(contact.channel)
+            if events is not None:
+                self._heard.rehearse(events[contact.closed is True])
+
         async def use(port: ContactBoard) -> None:
             tell = getattr(port, "tell", None)
             if tell is not None:
                 tell(seen)
+            rehearse = getattr(port, "rehearse", None)
+            if rehearse is not None:
+                rehearse(rehearsed)
             async for contact in port.contacts():
                 seen(contact)
                 await asyncio.sleep(0)  # the output boards go before the next reading

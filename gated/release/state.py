@@ -18,7 +18,7 @@ class LaneReport:
     observed: str
     causes: tuple[str, ...]
     open_by_hand: bool
-    opened_ms: float | None = None  # from the last command to open until it was seen (or acknowledged)
+    opened_ms: float | None = None  # from the last command to open until it was seen (or its boards written)
 
 
 @dataclass(frozen=True, slots=True)

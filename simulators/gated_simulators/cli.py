@@ -43,12 +43,16 @@ def _run(args: argparse.Namespace) -> int:
 def _play(args: argparse.Namespace) -> int:
     from gated_simulators import demo
 
+    if args.scenario is None:
+        print(demo.listed())
+        return 0
     live = demo.is_live() and not args.plain
     return asyncio.run(demo.play(args.scenario, args.on, args.source, args.keep, live, args.picture))
 
 
 def _act(args: argparse.Namespace) -> int:
-    asyncio.run(client.act(args.site, args))
+    if told := asyncio.run(client.act(args.site, args)):
+        print(told)
     return 0
 
 
@@ -59,11 +63,18 @@ def _status(args: argparse.Namespace) -> int:
         return 0
     for name, lane in found["lanes"].items():
         flap = "open" if lane["flap"] >= 1 else "shut" if lane["flap"] <= 0 else "moving"
-        jam = f", jammed {lane['jam']}" if lane["jam"] else ""
+        hold = f", held {lane['hold']}" if lane["hold"] else ""
         lamps = ", ".join(lane["lamps"]) or "dark"
-        print(f"{name:<10} flap {flap}{jam}; lamps {lamps}; {len(lane['people'])} people in it")
-    for name, active in found["alarms"].items():
-        print(f"{name:<24} {'ALARM' if active else 'at rest'}")
+        print(f"{name:<10} flap {flap}{hold}; lamps {lamps}; {len(lane['people'])} people in it")
+    states = {name: "ALARM" if active else "at rest" for name, active in found["alarms"].items()}
+    states |= {name: "TROUBLE" if active else "at rest" for name, active in found["troubles"].items()}
+    for name, state in states.items():
+        line = found["lines"][name]
+        print(f"{name:<24} {state}{'' if line == 'whole' else f', its line {line}'}")
+    for name, on in found["signals"].items():
+        print(f"{name:<24} {'on' if on else 'off'}")
+    for name, how in found["outputs"].items():
+        print(f"{'output ' + name:<24} {how}")
     for name, state in found["devices"].items():
         print(f"{name:<24} {state}")
     return 0
@@ -82,7 +93,7 @@ def parser() -> argparse.ArgumentParser:
     demo = sub.add_parser("demo", help="start a scratch site, play the demo on it, stop it")
     demo.set_defaults(run=_play, scenario="demo", on=None)
     play = sub.add_parser("play", help="play a scenario; the status tells whether everything held")
-    play.add_argument("scenario", help="a file, or the name of one of ours, such as demo")
+    play.add_argument("scenario", nargs="?", help="a file, or the name of one of ours; none: list those")
     play.add_argument("--site", dest="on", type=_site, metavar="DIR", help="on this site, which runs already")
     play.set_defaults(run=_play)
     for one in (demo, play):

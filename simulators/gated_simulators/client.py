@@ -28,20 +28,33 @@ async def ask(site: Path, do: str, args: dict[str, Any] | None = None) -> Any:
         raise
 
 
-async def act(site: Path, wanted: argparse.Namespace) -> None:
-    """Carry out an act of `commands` on the building of a site. `kill` needs no building."""
+async def act(site: Path, wanted: argparse.Namespace) -> str:
+    """Carry out an act of `commands` on the building of a site, and return what it remarks.
+
+    `kill` and `spoil` need no building.
+    """
     if wanted.do == "kill":
         kill(read(site), wanted.process)
-        return
+        return ""
+    if wanted.do == "spoil":
+        return spoil(read(site))
     if wanted.do == "code":
         wanted.code = _content_of(wanted.code)
     request = as_request(wanted)
-    await ask(site, str(request.pop("do")), request)
+    return await ask(site, str(request.pop("do")), request) or ""
 
 
 def kill(wiring: Wiring, process: str) -> None:
     """SIGKILL the process that serves the socket of this name. Raises GatedError."""
     os.kill(serving_pid(socket_of(wiring, process)), signal.SIGKILL)
+
+
+def spoil(wiring: Wiring) -> str:
+    """Overwrite every copy of what the release has latched, as a failing disk does; where they are."""
+    found = [path for path in wiring.latches if path.exists()]
+    for path in found:
+        path.write_bytes(b"\xff" * 100)
+    return f"spoilt: {', '.join(str(path) for path in found) or 'nothing, as nothing is kept'}"
 
 
 def socket_of(wiring: Wiring, process: str) -> Path:

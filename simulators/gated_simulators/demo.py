@@ -26,6 +26,7 @@ from gated_simulators.processes import Processes, entry_point
 from gated_simulators.table import line, table, verdict
 
 START_S = 20.0
+OURS = resources.files("gated_simulators") / "scenarios"
 Tell = Callable[[str | Row], None]
 
 
@@ -33,12 +34,21 @@ def find(name: str) -> Path:
     """A scenario file by its path, or one of ours by its name. Raises InputError."""
     if Path(name).is_file():
         return Path(name)
-    ours = resources.files("gated_simulators") / "scenarios"
-    found = Path(str(ours / f"{name}.toml"))
+    found = Path(str(OURS / f"{name}.toml"))
     if found.is_file():
         return found
-    known = sorted(Path(str(f)).stem for f in ours.iterdir() if f.name.endswith(".toml"))
-    raise InputError([f"{name}: no such file, and no such scenario of ours; there are {', '.join(known)}"])
+    raise InputError([f"{name}: no such file, and no such scenario of ours; there are {', '.join(ours())}"])
+
+
+def ours() -> list[str]:
+    """The names of our scenarios."""
+    return sorted(f.name.removesuffix(".toml") for f in OURS.iterdir() if f.name.endswith(".toml"))
+
+
+def listed() -> str:
+    """Our scenarios as a table: name, title, and the rows of the requirements that each covers."""
+    found = [(name, scenarios.load(find(name))) for name in ours()]
+    return "\n".join(f"{name:<14} {one.title}  [{' '.join(one.covers)}]" for name, one in found)
 
 
 def commands_of(site: Path) -> dict[str, list[str]]:

@@ -62,7 +62,7 @@ def _lane(name: str, lane: dict[str, Any], gated: dict[str, Any]) -> Panel:
         Text.assemble(
             f"flap {flap}",
             ("" if lane["may_shut"] else ", emergency", "bold red"),
-            (f", jammed {lane['jam']}" if lane["jam"] else "", "bold magenta"),
+            (f", held {lane['hold']}" if lane["hold"] else "", "bold magenta"),
         ),
         Text(f"gated: {_lane_state(gated, name)}"),
     ]
@@ -95,10 +95,21 @@ def _alarms(sim: dict[str, Any], release: dict[str, Any]) -> Text:
     phase = str(release.get("phase", "not answering"))
     style = "bold white on red" if phase == "alarm" else "bold yellow" if phase != "normal" else "green"
     text = Text.assemble("release: ", (phase, style), no_wrap=True, overflow="ellipsis")
+    if release.get("drill"):
+        text.append("  DRILL", "bold black on yellow")
+    for inspection in release.get("inspections", ()):
+        text.append(f"  {inspection['input']} INSPECTED", "bold black on yellow")
+    for name, on in sim["signals"].items():
+        text.append(f"  ● {name}", "bold red" if on else "dim")
+    for name, how in sim["outputs"].items():
+        if how != "good":
+            text.append(f"  output {name} {how}", "bold magenta")
     # Those in alarm first: a narrow terminal cuts the end off.
-    for name, active in sorted(sim["alarms"].items(), key=lambda alarm: not alarm[1]):
-        text.append("  ")
-        text.append(f"{name} {'ALARM' if active else 'at rest'}", "bold red" if active else "dim")
+    states = {name: ("ALARM" if active else "at rest") for name, active in sim["alarms"].items()}
+    states |= {name: "TROUBLE" for name, active in sim["troubles"].items() if active}
+    states |= {name: state for name, state in sim["lines"].items() if state != "whole"}
+    for name, state in sorted(states.items(), key=lambda entry: entry[1] == "at rest"):
+        text.append(f"  {name} {state}", "dim" if state == "at rest" else "bold red")
     return text
 
 

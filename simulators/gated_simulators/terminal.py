@@ -151,8 +151,8 @@ class Show:
         assert self._site is not None
         try:
             wanted = commands.parse(words)
-            await client.act(self._site, wanted)
-            self.tell(f"  > {words}")
+            told = await client.act(self._site, wanted)
+            self.tell(f"  > {words}{f' ({told})' if told else ''}")
         except GatedError as error:
             self._lines.append((str(error), "red"))
 

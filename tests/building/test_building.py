@@ -103,7 +103,7 @@ async def test_a_card_is_held_until_a_lamp_answers(building: Building, site: Pat
         ("card lane-9 aoki", "there are lane-1, lane-2"),
         ("card lane-1 nobody", "a card is a name (aoki, baba"),
         ("card lane-2 aoki --exit", "no reader for a card on its exit side"),
-        ("cut toaster", "no device is called 'toaster'"),
+        ("cut toaster", "no device and no line is called 'toaster'; there are board-1"),
         ("stall board-1", "is no camera"),
         ("trip flood", "fire-panel (fire)"),
         ("kill gated", "nobody answers"),

@@ -78,10 +78,10 @@ async def test_a_scenario_that_holds_ends_with_0_and_one_that_fails_with_1(
 
 async def test_one_shot_commands(standing: Path) -> None:
     site = str(standing)
-    assert await gatesim("jam", "lane-1", "shut", "--site", site) == (0, "", "")
+    assert await gatesim("hold", "lane-1", "shut", "--site", site) == (0, "", "")
     status, out, _ = await gatesim("status", "--json", "--site", site)
     assert status == 0
-    assert json.loads(out)["lanes"]["lane-1"]["jam"] == "shut"
+    assert json.loads(out)["lanes"]["lane-1"]["hold"] == "shut"
     assert (await gatesim("free", "lane-1", "--site", site))[0] == 0
     status, out, err = await gatesim("walk", "lane-9", "--site", site)
     assert (status, out) == (1, "")
@@ -122,7 +122,7 @@ async def test_a_building_that_was_killed_is_no_building(site: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "status", "piece"),
     [
-        (("play", "no-such"), 1, "no such scenario of ours; there are demo"),
+        (("play", "no-such"), 1, "no such scenario of ours; there are by-hand, demo"),
         (("walk", "lane-1", "--site", "/"), 2, "holds no gated.toml"),
         (("dance",), 2, "invalid choice"),
         (("trip", "fire", "--for", "long", "--site", DEMO), 2, "'long' is not a number"),

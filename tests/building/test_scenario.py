@@ -8,7 +8,7 @@ from gated.errors import ConfigError, InputError
 from gated_simulators.building import commands, wiring
 from gated_simulators.building.names import strangers
 from gated_simulators.building.scenario import fill, load
-from gated_simulators.demo import find
+from gated_simulators.demo import find, listed, ours
 
 GOOD = """
 title = "One card"
@@ -109,18 +109,18 @@ expect = [
 def test_names_that_a_site_does_not_have_are_told_at_once(tmp_path: Path, site: Path) -> None:
     """An expectation with `never` on something that does not exist would hold whatever happens."""
     wires = wiring.read(site)
-    assert strangers(load(find("demo")), wires) == []
+    assert [strangers(load(find(name)), wires) for name in ours()] == [[]] * len(ours())
     found = strangers(load(written(tmp_path, STRANGE)), wires)
     assert [sentence.partition(";")[0] for sentence in found] == [
         "step.0.do: no lane is called 'lane-9'",
-        "step.0.do: no device is called 'board-7'",
+        "step.0.do: no device or line is called 'board-7'",
         "step.0.do: no alarm contact is called 'flood'",
         "step.0.expect.0: no lane is called 'lane-9'",
         "step.0.expect.1: no lane or coil is called 'lane-8'",
         "step.0.expect.2: no coil is called 'lane-1.release_entri'",
         "step.0.expect.3: no lamp is called 'lane-1.blue'",
         "step.0.expect.4: no beam is called 'lane-1.middle'",
-        "step.0.expect.5: no alarm contact is called 'smoke'",
+        "step.0.expect.5: no contact is called 'smoke'",
         "step.0.expect.6: no device is called 'board-3'",
         "step.0.expect.7: no lane is called 'lane-3'",
         "step.0.expect.7: no access point is called 'reader-9'",
@@ -140,10 +140,16 @@ def test_what_is_no_scenario_is_refused_with_a_sentence(tmp_path: Path, text: st
 
 
 def test_our_scenarios_are_found_by_name_and_good() -> None:
-    for name in ("demo",):
-        assert load(find(name)).step
-    with pytest.raises(InputError, match="there are demo"):
+    assert all(load(find(name)).step for name in ours())
+    with pytest.raises(InputError, match="there are by-hand, demo"):
         find("no-such-scenario")
+
+
+def test_no_row_of_the_emergency_release_is_without_a_scenario_of_its_own() -> None:
+    covered = [row for name in ours() if name != "demo" for row in load(find(name)).covers]
+    assert set(covered) == {f"E{number}" for number in range(1, 11)}
+    for name in ours():
+        assert f"{name:<14} {load(find(name)).title}  [" in listed()
 
 
 def test_kept_values_fill_an_act() -> None:

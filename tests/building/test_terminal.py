@@ -22,7 +22,7 @@ def lane(**changes: object) -> dict[str, object]:
     usual: dict[str, object] = {
         "title": "Main",
         "flap": 0.0,
-        "jam": None,
+        "hold": None,
         "lamps": [],
         "people": [],
         "passed": {"entry": 0, "exit": 0},
@@ -37,6 +37,10 @@ def drawn(**changes: object) -> str:
         "lanes": {"lane-1": lane(**changes)},
         "devices": {"board-1": "cut"},
         "alarms": {"fire-panel": True},
+        "troubles": {"panel-transfer": True},
+        "lines": {"fire-panel": "whole", "guard-button": "cut"},
+        "outputs": {"lane-1": "stuck", "lane-2": "good"},
+        "signals": {"buzzer": True},
     }
     gated = {
         "lanes": {"lane-1": {"state": "secured", "mode": "both"}},
@@ -45,15 +49,18 @@ def drawn(**changes: object) -> str:
     journal = [{"at": "2026-04-01T01:02:03Z", "kind": "decision", "code": "denied_area", "lane": "lane-1"}]
     console = Console(width=160, height=50)
     with console.capture() as drawing:
-        console.print(picture(sim, gated, {"phase": "alarm"}, journal, [("a line", "")], "walk", TOKYO))
+        console.print(
+            picture(sim, gated, {"phase": "alarm", "drill": True}, journal, [("a line", "")], "walk", TOKYO)
+        )
     return drawing.get()
 
 
 def test_the_picture_tells_flap_people_faults_alarm_and_decisions() -> None:
-    text = drawn(people=[{"way": "entry", "at_m": 0.3, "leaving": False}], jam="shut", may_shut=False)
+    text = drawn(people=[{"way": "entry", "at_m": 0.3, "leaving": False}], hold="shut", may_shut=False)
     for piece in (
-        "█", "▶", "jammed shut", ", emergency", "secured both", "cut", "fault", "fire-panel ALARM",
-        "release: alarm", "denied_area", "10:02:03", "a line", "> walk",
+        "█", "▶", "held shut", ", emergency", "secured both", "cut", "fault", "fire-panel ALARM",
+        "release: alarm", "DRILL", "panel-transfer TROUBLE", "guard-button cut", "lane-1 stuck", "● buzzer",
+        "denied_area", "10:02:03", "a line", "> walk",
     ):  # fmt: skip
         assert piece in text
     assert "█" not in drawn(flap=1.0)
@@ -62,9 +69,14 @@ def test_the_picture_tells_flap_people_faults_alarm_and_decisions() -> None:
 @pytest.mark.parametrize(("width", "height", "told"), [(80, 24, 6), (120, 40, 22)])
 def test_two_lanes_fit_an_ordinary_terminal(width: int, height: int, told: int) -> None:
     """Every row is used, nothing is cut off below, and no row is wider than the terminal."""
-    lanes = {name: lane(may_shut=False, flap=0.5, jam="open", title="East") for name in ("lane-1", "lane-2")}
+    lanes = {name: lane(may_shut=False, flap=0.5, hold="open", title="East") for name in ("lane-1", "lane-2")}
     alarms = dict.fromkeys(("fire-panel", "earthquake-receiver", "guard-button"), False)
-    sim = {"lanes": lanes, "devices": {f"release-inputs-{n}": "stalled" for n in range(9)}, "alarms": alarms}
+    sim = {
+        "lanes": lanes,
+        "devices": {f"release-inputs-{n}": "stalled" for n in range(9)},
+        "alarms": alarms,
+        **{key: {} for key in ("troubles", "lines", "outputs", "signals")},
+    }
     record = {"at": "2026-04-01T01:02:03Z", "code": "denied_lane_out_of_service", "lane": "lane-1"}
     room = height - rows_around(2, 9, width)
     lines = [(f"told {n} " + "x" * width, "") for n in range(room)]
@@ -98,8 +110,8 @@ async def test_somebody_types_at_the_terminal_and_quits(site: Path) -> None:
     try:
         async with asyncio.timeout(30.0):
             await _until(lambda: b"help lists" in screen)
-            os.write(ours, b"fly\rjam lane-1 shuu\x7ft\r")
-            while (await client.ask(site, "status"))["lanes"]["lane-1"]["jam"] != "shut":
+            os.write(ours, b"fly\rhold lane-1 shuu\x7ft\r")
+            while (await client.ask(site, "status"))["lanes"]["lane-1"]["hold"] != "shut":
                 await asyncio.sleep(0.02)
             await _until(lambda: b"is no act" in screen)
             os.write(ours, b"quit\r")

@@ -117,13 +117,13 @@ def test_two_close_behind_each_other_are_both_through_and_the_first_beam_is_dark
     assert lane.passed["entry"] == 2
 
 
-def test_a_jam_holds_the_flap_and_freeing_lets_it_go() -> None:
+def test_who_holds_the_flap_is_stronger_and_freeing_lets_it_go() -> None:
     lane = shut_lane()
-    lane.jam = "shut"
+    lane.hold = "shut"
     lane.command(1.0, frozenset({"entry"}), may_shut=False)
     lane.advance(3.0)
     assert lane.flap_shut
-    lane.jam = None
+    lane.hold = None
     lane.advance(4.0)
     assert lane.flap_open
 
@@ -157,14 +157,14 @@ def test_time_that_stands_still_or_goes_back_moves_nothing() -> None:
 
 Command = tuple[Literal["coils"], frozenset[Way], bool]
 Arrival = tuple[Literal["person"], Way, bool, bool, bool]
-Jam = tuple[Literal["jam"], Literal["shut", "open"] | None]
+Hold = tuple[Literal["hold"], Literal["shut", "open"] | None]
 acts = st.lists(
     st.tuples(
         st.floats(0.0, 2.0),
         st.one_of(
             st.tuples(st.just("coils"), st.frozensets(st.sampled_from(WAYS)), st.booleans()),
             st.tuples(st.just("person"), st.sampled_from(WAYS), st.booleans(), st.booleans(), st.booleans()),
-            st.tuples(st.just("jam"), st.sampled_from(["shut", "open", None])),
+            st.tuples(st.just("hold"), st.sampled_from(["shut", "open", None])),
         ),
     ),
     max_size=12,
@@ -174,7 +174,7 @@ acts = st.lists(
 @settings(max_examples=60, deadline=None)
 @given(acts)
 def test_nobody_passes_a_shut_flap_unless_forced_and_everybody_gets_somewhere(
-    script: list[tuple[float, Command | Arrival | Jam]],
+    script: list[tuple[float, Command | Arrival | Hold]],
 ) -> None:
     lane = shut_lane()
     now, came = 1.0, 0
@@ -190,7 +190,7 @@ def test_nobody_passes_a_shut_flap_unless_forced_and_everybody_gets_somewhere(
             lane.add(Person(act[1], approach=act[2], force=act[3], back_out=act[4]))
             came += 1
         else:
-            lane.jam = act[1]
+            lane.hold = act[1]
     for _ in range(int((came + 1) * 12 / STEP_S)):
         if not lane.people:
             break

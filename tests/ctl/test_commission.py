@@ -155,6 +155,8 @@ class Technician:
             r"Press Enter, then cut the line of (\w+)": does(self.trips, ""),
             r"Join the line of (\w+) again": does(self.clears),
             r"then pull the data cable of (\w+)": does(self.pulls, ""),
+            r"Bridge the release's contact in the loop of ([\w-]+), at its terminals": types(""),
+            r"TAKE THE BRIDGE of ([\w-]+) OUT": types(""),
             r"Plug (\w+) in again": does(self.plugs),
             r"Switch off the power of (\w+) alone, wait 5 s, then press Enter": does(self.powers_off, ""),
             r"Switch the power of (\w+) on again": does(self.powers_on),
@@ -189,6 +191,7 @@ async def test_a_whole_commissioning_ends_in_a_report_that_can_be_checked(
     steps = {step["step"]: step for step in report["steps"]}
     assert list(steps) == [
         *("trip panel", "pulse panel", "cut panel", "trip quake", "pulse quake", "cut quake"),
+        *("wire panel lane-1", "wire panel lane-2"),
         *("open lane-1", "open lane-2", "cable relays", "cable contacts", "power relays"),
         *("kill", "hang", "box"),
     ]
@@ -204,6 +207,10 @@ async def test_a_whole_commissioning_ends_in_a_report_that_can_be_checked(
         )
     assert "latched: the lanes stayed open with the input clear" in steps["pulse panel"]["seen"]
     assert steps["cut quake"]["seen"][:2] == ["seen as an alarm", "its lanes opened"]
+    assert steps["wire panel lane-2"]["seen"] == [
+        "the gates opened by panel alone, the release's contact bridged",
+        "the bridge is out: the release alone holds lane-2 open",
+    ]
     assert steps["open lane-2"]["measured_ms"]["lane-2 command to open"] > 0
     assert steps["cable relays"]["measured_ms"]["Enter to the fault being shown, with the hand"] > 0
     assert "with the cable out the gates opened" in steps["cable relays"]["seen"]
@@ -223,7 +230,7 @@ async def test_it_goes_on_where_it_was_left_and_tells_what_failed(tmp_path: Path
         await technician.installs()
         await here.armed()
         habits = technician.habits()
-        left = r"\[2/14\]"
+        left = r"\[2/16\]"
         async with gatectl(tmp_path, *words(here)) as (terminal, process):
             await terminal.reacts(
                 {
@@ -246,6 +253,27 @@ async def test_it_goes_on_where_it_was_left_and_tells_what_failed(tmp_path: Path
     assert {(step["outcome"], step["remark"]) for step in rest} == {("not done", "not reached")}
 
 
+async def test_a_bridge_that_was_left_in_fails_its_step(tmp_path: Path) -> None:
+    async def begins(terminal: Terminal, match: re.Match[str]) -> None:
+        terminal.types("" if "in the loop of lane-1" in match[1] else "s")
+
+    async with site(tmp_path, CONFIG) as here:
+        technician = Technician(here)
+        await technician.installs()
+        await here.armed()
+        habits = technician.habits()
+        habits[next(pattern for pattern in habits if "Enter: do it" in pattern)] = begins
+        async with gatectl(tmp_path, *words(here)) as (terminal, process):
+            shut = {r"Witness: is lane-1 open now, by the release alone\? \[y/n\]": types("n")}
+            await terminal.reacts({**shut, **habits}, r"and signed: ")
+            assert await process.wait() == 3
+    [signed] = (tmp_path / "out").glob("*.json")
+    report, _, _ = commission_report.verify(signed.read_bytes())
+    [step] = [step for step in report["steps"] if step["outcome"] != "not done"]
+    assert (step["step"], step["outcome"]) == ("wire panel lane-1", "failed")
+    assert step["seen"][-1] == "lane-1 is shut though the release holds it open: is the bridge still in?"
+
+
 def test_what_was_done_for_another_configuration_is_not_taken_over(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,7 +285,7 @@ def test_what_was_done_for_another_configuration_is_not_taken_over(
     assert main(given) == 1
     assert "release.toml has changed since" in capsys.readouterr().err
     assert main([*given, "--new"]) == 3
-    assert "0 passed, 0 failed, 14 not done of 14" in capsys.readouterr().out
+    assert "0 passed, 0 failed, 16 not done of 16" in capsys.readouterr().out
     assert (tmp_path / "home/gated/commission.key").stat().st_mode & 0o777 == 0o600
 
 

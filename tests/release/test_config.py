@@ -12,11 +12,12 @@ from gated.release.service import main
 from gated.release.words import Cause
 
 DEMO = Path(__file__).parents[2] / "config/demo/release.toml"
+SMALL = Path(__file__).with_name("config.toml")
 
 
 def problems(tmp_path: Path, change: dict[str, str]) -> list[str]:
-    """What is wrong with the demo's file after some replacements."""
-    text = DEMO.read_text(encoding="utf-8")
+    """What is wrong with the small site after some replacements."""
+    text = SMALL.read_text(encoding="utf-8")
     for old, new in change.items():
         assert old in text
         text = text.replace(old, new)
@@ -133,7 +134,7 @@ def test_a_coil_that_a_counted_board_has_not_is_named(tmp_path: Path, channel: i
 
 def test_a_lane_may_have_several_outputs(tmp_path: Path) -> None:
     path = tmp_path / "release.toml"
-    text = DEMO.read_text(encoding="utf-8")
+    text = SMALL.read_text(encoding="utf-8")
     path.write_text(text.replace("[outputs.lane-2]\n", '[outputs.other-flap]\nlane = "lane-1"\n'))
     config = load(path)
     assert list(config.plan.lanes) == ["lane-1"]
@@ -150,7 +151,7 @@ def test_a_file_without_outputs_or_devices_is_refused(tmp_path: Path) -> None:
 
 def test_losing_a_normally_closed_loop_opens_and_losing_a_contact_holds(tmp_path: Path) -> None:
     path = tmp_path / "release.toml"
-    text = DEMO.read_text(encoding="utf-8")
+    text = SMALL.read_text(encoding="utf-8")
     path.write_text(text.replace('channel = 1\nalarm_when = "closed"', 'channel = 1\nalarm_when = "open"'))
     inputs = load(path).plan.inputs
     assert inputs["earthquake-receiver"].open_on_fault
@@ -159,7 +160,7 @@ def test_losing_a_normally_closed_loop_opens_and_losing_a_contact_holds(tmp_path
 
 def test_what_does_not_open_by_itself_is_warned_of(tmp_path: Path) -> None:
     path = tmp_path / "release.toml"
-    text = DEMO.read_text(encoding="utf-8").replace("rest = { 0 = false, 1 = false }", "rest = { 0 = true }")
+    text = SMALL.read_text(encoding="utf-8").replace("rest = { 0 = false, 1 = false }", "rest = { 0 = true }")
     path.write_text(text)
     assert [w.partition(":")[0] for w in load(path).warnings] == [
         "output lane-1 lets its lane be shut when the service stops",
@@ -168,7 +169,7 @@ def test_what_does_not_open_by_itself_is_warned_of(tmp_path: Path) -> None:
 
 
 def test_check_says_what_is_wrong_and_exits_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--check", "--config", str(DEMO)]) == 0
+    assert main(["--check", "--config", str(SMALL)]) == 0
     assert "3 inputs" in capsys.readouterr().out
     assert main(["--check", "--config", str(tmp_path / "none.toml")]) == 1
     assert capsys.readouterr().err.endswith("cannot be read: No such file or directory\n")
@@ -176,7 +177,7 @@ def test_check_says_what_is_wrong_and_exits_1(tmp_path: Path, capsys: pytest.Cap
 
 def test_monitors_signals_days_and_low_batteries_are_taken_up(tmp_path: Path) -> None:
     path = tmp_path / "release.toml"
-    text = DEMO.read_text(encoding="utf-8").replace('cause = "earthquake"', 'cause = "power"')
+    text = SMALL.read_text(encoding="utf-8").replace('cause = "earthquake"', 'cause = "power"')
     monitor = MONITOR.replace("channel = 9", "channel = 3")
     text = text.replace("channels = [0, 1, 2, 4, 5]", "channels = [0, 1, 2, 3, 4, 5]")
     path.write_text(text.replace("[release]\n", f"{monitor}{SIGNAL}[release]\noutput_test_days = 7\n"))
@@ -199,6 +200,39 @@ def test_a_wrong_output_makes_no_second_error_of_its_lane(tmp_path: Path) -> Non
 
 def test_a_lane_that_no_input_opens_is_warned_of(tmp_path: Path) -> None:
     path = tmp_path / "release.toml"
-    text = DEMO.read_text(encoding="utf-8")
+    text = SMALL.read_text(encoding="utf-8")
     path.write_text(text.replace("alarm_when", 'lanes = ["lane-1"]\nalarm_when'))
     assert load(path).warnings == ("lane lane-2 is opened by no input",)
+
+
+NUMATO = """
+[release]
+reset_by = ["guard"]
+[devices.contacts]
+driver = "contact_modbus"
+port = "a"
+channels = [0]
+[devices.relays]
+driver = "relay_serial"
+protocol = "numato"
+port = "b"
+channels = 8
+[inputs.panel]
+cause = "fire"
+device = "contacts"
+channel = 0
+alarm_when = "closed"
+[outputs.lane]
+device = "relays"
+channel = 0
+energised = "may_shut"
+"""
+
+
+def test_boards_that_count_from_0_have_a_channel_0_and_not_one_more(tmp_path: Path) -> None:
+    path = tmp_path / "release.toml"
+    path.write_text(NUMATO)
+    assert ("relays", 0) in load(path).coils
+    path.write_text(NUMATO.replace("channel = 0\nenergised", "channel = 8\nenergised"))
+    with pytest.raises(ConfigError, match="not configured for channel 8"):
+        load(path)

@@ -51,6 +51,18 @@ async def test_status_for_people_and_programs(site: Site) -> None:
     assert json.loads(ran.out)["lanes"]["lane"]["state"] == "secured"
 
 
+async def test_a_release_that_does_not_answer_stands_above_everything(site: Site) -> None:
+    nowhere = site.config.with_name("nowhere.sock")
+    site.config.with_name("release.toml").write_text(f'[release]\nsocket = "{nowhere}"\n')
+    await site.serving()
+    ran = await gatectl(site, "status")
+    assert ran.code == 3
+    assert (
+        ran.out.splitlines()[0]
+        == f"EMERGENCY RELEASE: {nowhere}: nobody answers there; is the service running?"
+    )
+
+
 async def test_assist_and_mode_are_done_and_recorded_with_who_and_why(site: Site) -> None:
     await site.serving()
     ran = await gatectl(site, "assist", "lane", "exit", "--why", "wheelchair")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from gated import jsonlines
 from gated.errors import RequestRefused
 from gated_simulators.building.building import Building, SimLane
+from gated_simulators.building.lines import Condition
 from gated_simulators.building.people import idm_of
 from gated_simulators.building.turnstile import Person
 
@@ -29,8 +30,9 @@ class Acts:
 
     def __init__(self, building: Building, people: dict[str, bytes]) -> None:
         self._building = building
+        self._contacts = building.contacts
         self._people = people
-        self._going: dict[str, asyncio.Task[None]] = {}  # what is held up, by reader
+        self._going: dict[str, asyncio.Task[None]] = {}  # what is held up by reader, what bounces by line
         self._last: dict[str, tuple[object, float]] = {}  # what was held up last, and until when
 
     async def handle(self, request: dict[str, Any], peer: jsonlines.Peer) -> Any:
@@ -89,6 +91,12 @@ class Acts:
         absent_s = float(getattr(self._building.wiring.devices[reader], "absent_s", 0.0))
         return max(0.0, until + absent_s + MARGIN_S - time.monotonic())
 
+    def _start(self, place: str, doing: Coroutine[Any, Any, None]) -> None:
+        """Do something in the background, in place of what goes on at that place."""
+        if (before := self._going.get(place)) is not None:
+            before.cancel()
+        self._going[place] = asyncio.create_task(doing)
+
     def _hold(self, reader: str, lane: SimLane, what: object, show: Any, remove: Any) -> None:
         """Hold something to a reader until a lamp answers, as people do."""
 
@@ -129,16 +137,54 @@ class Acts:
 
     def _do_trip(self, request: dict[str, Any]) -> None:
         contact, for_s = request["contact"], request.get("for_s")
-        self._building.alarm(contact, True)
+        self._contacts.alarm(contact, True)
         if for_s is not None:
-            asyncio.get_running_loop().call_later(float(for_s), self._building.alarm, contact, False)
+            asyncio.get_running_loop().call_later(float(for_s), self._contacts.alarm, contact, False)
 
     def _do_clear(self, request: dict[str, Any]) -> None:
-        self._building.alarm(request["contact"], False)
+        self._contacts.alarm(request["contact"], False)
 
-    def _do_cut(self, request: dict[str, Any]) -> None:
-        self._building.rig(request["device"]).cut()
-        self._mark_wire(request["device"], cut=True)
+    def _do_cut(self, request: dict[str, Any]) -> str:
+        what = request["what"]
+        if what in self._contacts.lines:
+            return self._contacts.damage(what, Condition.CUT)
+        if what not in self._building.rigs:
+            known = ", ".join((*sorted(self._building.rigs), *self._contacts.lines))
+            raise RequestRefused(f"no device and no line is called {what!r}; there are {known}")
+        self._building.rig(what).cut()
+        self._mark_wire(what, cut=True)
+        return ""
+
+    def _do_short(self, request: dict[str, Any]) -> str:
+        return self._contacts.damage(request["line"], Condition.SHORT)
+
+    def _do_misterminate(self, request: dict[str, Any]) -> str:
+        return self._contacts.damage(request["line"], Condition.MISTERMINATED)
+
+    def _do_restore(self, request: dict[str, Any]) -> str:
+        return self._contacts.damage(request["line"], Condition.WHOLE)
+
+    def _do_bounce(self, request: dict[str, Any]) -> None:
+        line = self._contacts.line(request["line"])
+        self._start(line.name, self._contacts.bounce(line.name, float(request.get("for_s", 0.03))))
+
+    def _do_fail(self, request: dict[str, Any]) -> None:
+        self._building.fail(request["output"], request.get("how", "stuck"))
+
+    def _do_repair(self, request: dict[str, Any]) -> None:
+        self._building.fail(request["output"], None)
+
+    def _do_ups(self, request: dict[str, Any]) -> None:
+        state, low = request["state"], [a for a in self._building.wiring.alarms if a.cause == "power"]
+        if state == "low" and not low:
+            raise RequestRefused("this site has no input for a low battery (cause power)")
+        if state == "on_battery" or any(m.says == "on_battery" for m in self._building.wiring.monitors):
+            self._contacts.trouble("on_battery", state != "mains")
+        for alarm in low:
+            self._contacts.alarm(alarm.name, state == "low")
+
+    def _do_panel(self, request: dict[str, Any]) -> None:
+        self._contacts.stop_transfer(request["position"] == "on")
 
     def _do_mend(self, request: dict[str, Any]) -> None:
         self._building.rig(request["device"]).mend()
@@ -168,18 +214,18 @@ class Acts:
             raise RequestRefused(f"{request['device']} is no camera: only a camera's stream can stall")
         return rig
 
-    def _do_jam(self, request: dict[str, Any]) -> None:
-        self._jam(request, request.get("how", "shut"))
+    def _do_hold(self, request: dict[str, Any]) -> None:
+        self._flap(request, request.get("how", "shut"))
 
     def _do_free(self, request: dict[str, Any]) -> None:
-        self._jam(request, None)
+        self._flap(request, None)
 
-    def _jam(self, request: dict[str, Any], how: Any) -> None:
+    def _flap(self, request: dict[str, Any], hold: Any) -> None:
         lane = self._building.lane(request["lane"])
         self._building.advance()
-        lane.turnstile.jam = how
+        lane.turnstile.hold = hold
         lane.turnstile.at = time.monotonic()
-        self._building.note("jam" if how else "free", request["lane"], how or "")
+        self._building.note("hold" if hold else "free", request["lane"], hold or "")
 
 
 def _altered(code: str) -> str:

@@ -4,6 +4,8 @@ Coils move flaps and lamps, people darken beams, panels close contacts. Everythi
 order, so that a scenario can ask later what was seen here, whatever the daemons say of themselves.
 """
 
+# Over 300 lines: the far ends of one site and what moves between them.
+
 from __future__ import annotations
 
 import asyncio
@@ -15,11 +17,14 @@ from typing import Any
 
 from gated.errors import GatedError, RequestRefused
 from gated.wiring import Coil, Input
+from gated_simulators.building.contacts import Contacts
 from gated_simulators.building.turnstile import Happening, Turnstile, Way
 from gated_simulators.building.wiring import LaneWires, Wiring
 from gated_simulators.rigs import rig_module
 
 TICK_S = 0.02
+STATES = ("coil", "lamp", "signal", "flap", "beam", "contact", "line", "output", "wire")
+"""What has a state, so that only a change of it is news."""
 KEPT = 1_000
 """How many happenings stay at hand for those who watch."""
 
@@ -30,7 +35,7 @@ class Seen:
 
     n: int
     at: float
-    what: str  # coil, lamp, flap, beam, contact, wire, passed, turned_back, forced, waiting
+    what: str  # one of STATES, or passed, turned_back, forced, waiting, hold, free
     name: str
     state: str
 
@@ -52,7 +57,10 @@ class Building:
         self.wiring = wiring
         self.rigs: dict[str, Any] = {}  # by device
         self.seen: list[Seen] = []
-        self.alarms: dict[str, bool] = {alarm.name: False for alarm in wiring.alarms}
+        self.contacts = Contacts(wiring, self.rigs, self.note)
+        self.signals: dict[str, bool] = dict.fromkeys(wiring.signals, False)
+        self.failed: dict[str, str] = {}  # outputs, and how each fails
+        self._stuck: dict[tuple[str, int], bool] = {}  # relays that do not move, and where they stay
         self.wires_cut: set[str] = set()
         self.stalled: set[str] = set()
         self.news = asyncio.Condition()
@@ -65,7 +73,7 @@ class Building:
 
     def note(self, what: str, name: str, state: str, at: float | None = None) -> None:
         """Note a happening; a state that is no news is not noted."""
-        if what in ("coil", "lamp", "flap", "beam", "contact", "wire"):
+        if what in STATES:
             if self._states.get((what, name)) == state:
                 return
             self._states[what, name] = state
@@ -118,14 +126,48 @@ class Building:
         self.rigs[where.device].board.inputs[where.channel] = active == where.when
 
     def coil(self, coil: Coil) -> bool:
-        """Whether a coil is energised now, as the far end of its wire knows."""
-        return bool(self.rigs[coil.device].board.coils.get(coil.channel, False))
+        """Whether a relay is energised now, as what hangs on it finds."""
+        where = (coil.device, coil.channel)
+        return self._stuck.get(where, bool(self.rigs[coil.device].board.coils.get(coil.channel, False)))
+
+    def fail(self, output: str, how: str | None) -> None:
+        """Have an emergency relay or a signal fail, or work again (None). Raises RequestRefused.
+
+        "stuck": the board acknowledges and the relay does not move; "refuses": the board answers with an
+        exception; "silent": its whole board does nothing and says nothing.
+        """
+        coils = {**self.wiring.outputs, **self.wiring.signals}
+        if output not in coils:
+            raise RequestRefused(f"no output is called {output!r}; there are {', '.join(coils)}")
+        coil = coils[output]
+        rig, where = self.rigs[coil.device], (coil.device, coil.channel)
+        if how in ("refuses", "silent") and not hasattr(rig, "silent"):
+            raise RequestRefused(f"{coil.device} never answers: its relays can only be stuck")
+        self._stuck.pop(where, None)
+        if how == "stuck":
+            self._stuck[where] = self.coil(coil)
+        if hasattr(rig, "silent"):
+            rig.silent = how == "silent"
+            if how == "refuses":
+                rig.refusing.add(coil.channel)
+            else:
+                rig.refusing.discard(coil.channel)
+        if how:
+            self.failed[output] = how
+        else:
+            self.failed.pop(output, None)
+        self.note("output", output, how or "repaired")
+        self.on_coils(coil.device)
 
     # -- the mechanics -------------------------------------------------------------------------------------
 
     def on_coils(self, device: str, commanded: int | None = None) -> None:
         """A command for a coil arrived at a board: move what hangs on it, and note what changed."""
         now = time.monotonic()
+        for name, coil in self.wiring.signals.items():
+            if coil.device == device:
+                self.signals[name] = self.coil(coil) == coil.when
+                self.note("signal", name, "on" if self.signals[name] else "off", now)
         for lane in self.lanes.values():
             mine = lane.wires.all_coils()
             if not any(c.device == device for c in mine.values()):
@@ -153,8 +195,7 @@ class Building:
         )
 
     def _may_shut(self, lane: SimLane) -> bool:
-        coil = lane.wires.may_shut
-        return coil is None or self.coil(coil) == coil.when
+        return all(self.coil(coil) == coil.when for coil in lane.wires.may_shut)
 
     def advance(self) -> bool:
         """Move people and flaps to now; True while anything still moves."""
@@ -177,8 +218,8 @@ class Building:
         for role, active in states.items():
             if role in lane.wires.inputs:
                 self.set_input(lane.wires.inputs[role], active)
-        if lane.wires.open_feedback is not None:
-            self.set_input(lane.wires.open_feedback, mechanics.flap_open)
+        for feedback in lane.wires.open_feedback:
+            self.set_input(feedback, mechanics.flap_open)
 
     async def live(self) -> None:
         """Let time pass in the building until cancelled; sleeps while nothing moves."""
@@ -192,13 +233,6 @@ class Building:
             else:
                 await self.stir.wait()
 
-    def alarm(self, name: str, active: bool) -> None:
-        """Bring an alarm contact into alarm or to rest."""
-        alarm = self.wiring.alarm(name)
-        self.alarms[alarm.name] = active
-        self.set_input(alarm.input, active)
-        self.note("contact", alarm.name, "alarm" if active else "rest")
-
     def status(self) -> dict[str, Any]:
         """The picture of the building now."""
         return {
@@ -206,7 +240,7 @@ class Building:
                 name: {
                     "title": lane.wires.title,
                     "flap": round(lane.turnstile.flap, 2),
-                    "jam": lane.turnstile.jam,
+                    "hold": lane.turnstile.hold,
                     "lamps": [r.removeprefix("signal_") for r, on in lane.lamps.items() if on],
                     "people": [
                         {"way": p.way, "at_m": round(p.front, 2), "leaving": p.leaving}
@@ -219,7 +253,13 @@ class Building:
                 }
                 for name, lane in self.lanes.items()
             },
-            "alarms": dict(self.alarms),
+            "alarms": dict(self.contacts.alarms),
+            "troubles": {
+                monitor.name: self.contacts.lines[monitor.name].active for monitor in self.wiring.monitors
+            },
+            "lines": {name: line.condition.value for name, line in self.contacts.lines.items()},
+            "outputs": dict.fromkeys(self.wiring.outputs, "good") | self.failed,
+            "signals": dict(self.signals),
             "devices": {
                 name: "cut" if name in self.wires_cut else "stalled" if name in self.stalled else "joined"
                 for name in self.rigs
@@ -254,8 +294,7 @@ async def open_building(wiring: Wiring) -> AsyncIterator[Building]:
             if hasattr(rig, "on_command"):
                 names = {name for name, other in building.rigs.items() if other is rig}
                 rig.on_command.append(_listener(building, names))
-        for alarm in wiring.alarms:
-            building.alarm(alarm.name, False)
+        building.contacts.join()
         for device in wiring.devices:
             if hasattr(building.rigs[device], "board"):
                 building.on_coils(device)

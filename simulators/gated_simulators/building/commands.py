@@ -70,17 +70,44 @@ def add_acts(sub: Subparsers[Any]) -> None:
     trip.add_argument("contact", help="an input of release.toml, or its cause: fire, earthquake, manual")
     trip.add_argument("--for", dest="for_s", type=_SECONDS, help="only for so many seconds")
     sub.add_parser("clear", help="bring an alarm contact back to rest").add_argument("contact")
+    cut = sub.add_parser("cut", help="pull a device's cable, or cut the line of an input")
+    cut.add_argument("what", help="a device, or an input or monitor of release.toml")
     for verb, text in (
-        ("cut", "pull a device's cable"),
-        ("mend", "put the cable back"),
+        ("short", "short the line of an input"),
+        ("misterminate", "give a supervised line a wrong resistor"),
+        ("restore", "repair the line of an input"),
+    ):
+        sub.add_parser(verb, help=text).add_argument("line", help="an input or monitor of release.toml")
+    bounce = sub.add_parser("bounce", help="let the contact of an input bounce")
+    bounce.add_argument("line", help="an input or monitor of release.toml")
+    bounce.add_argument("--for", dest="for_s", type=_SECONDS, default=0.03, help="seconds (0.03)")
+    fail = sub.add_parser("fail", help="let an emergency relay or a signal fail")
+    fail.add_argument("output", help="an output or a signal of release.toml")
+    fail.add_argument(
+        "how",
+        nargs="?",
+        choices=["stuck", "refuses", "silent"],
+        default="stuck",
+        help="acknowledged but not moved (the default); refused by its board; its whole board is silent",
+    )
+    sub.add_parser("repair", help="let it work again").add_argument("output")
+    ups = sub.add_parser("ups", help="the power supply runs on its battery, the battery gets low, or neither")
+    ups.add_argument("state", choices=["on_battery", "low", "mains"])
+    panel = sub.add_parser("panel", help="a switch of the fire panel")
+    panel.add_argument("switch", choices=["transfer-stopped"], help="its fire contacts stay at rest")
+    panel.add_argument("position", choices=["on", "off"])
+    for verb, text in (
+        ("mend", "put a device's cable back"),
         ("stall", "freeze a camera's stream, the connection left open"),
         ("resume", "let the stream go on"),
     ):
         sub.add_parser(verb, help=text).add_argument("device")
-    jam = sub.add_parser("jam", help="a flap sticks")
-    jam.add_argument("lane")
-    jam.add_argument("how", nargs="?", choices=["shut", "open"], default="shut")
-    sub.add_parser("free", help="a flap moves again").add_argument("lane")
+    hold = sub.add_parser("hold", help="somebody holds a flap, whatever drives it")
+    hold.add_argument("lane")
+    hold.add_argument("how", nargs="?", choices=["shut", "open"], default="shut")
+    sub.add_parser("free", help="nobody holds the flap any more").add_argument("lane")
+    spoil = sub.add_parser("spoil", help="overwrite what gated-release has latched, on disk and in memory")
+    spoil.add_argument("kept", choices=["latch"])
     kill = sub.add_parser("kill", help="kill a process with SIGKILL")
     kill.add_argument("process", choices=["gated", "gated-release"])
 

@@ -1,5 +1,7 @@
 """How each kind of expectation is looked for: at the far end of the wires, or in the operator's view."""
 
+# Over 300 lines: one kind of expectation after the other.
+
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
@@ -44,7 +46,7 @@ class Look:
 async def meet(expect: Expect, look: Look) -> tuple[bool, str]:
     """Wait for an expectation; whether it held, and what was observed, in words."""
     subject = expect.subject
-    if subject in ("coil", "lamp", "flap", "beam", "contact"):
+    if subject in ("coil", "lamp", "flap", "beam", "contact", "signal"):
         return await _state(expect, look, subject)
     if subject in EVENTS:
         return await _people(expect, look, subject)
@@ -182,19 +184,58 @@ def device_state(device: Any) -> str | None:
     return "ok" if device.get("ok") else "fault"
 
 
-async def _held(expect: Expect, look: Look) -> tuple[bool, str]:
-    async def what() -> str | None:
-        lanes = (await _ask(look.wiring.release_socket)).get("lanes", {})
-        return _text(lanes.get(expect.held, {}).get("commanded"))
+def _of_release(
+    found: Callable[[dict[str, Any], str], Any],
+) -> Callable[[Expect, Look], Awaitable[tuple[bool, str]]]:
+    """An expectation on the answer of the release's status, of which `found` takes what the subject names."""
 
-    return await _asked(expect, what, str(expect.is_))
+    async def meets(expect: Expect, look: Look) -> tuple[bool, str]:
+        async def what() -> str | None:
+            answer = await _ask(look.wiring.release_socket)
+            return _text(found(answer, getattr(expect, expect.subject))) if answer else None
+
+        return await _asked(expect, what, str(expect.is_))
+
+    return meets
 
 
-async def _phase(expect: Expect, look: Look) -> tuple[bool, str]:
-    async def what() -> str | None:
-        return _text((await _ask(look.wiring.release_socket)).get("phase"))
+def _yes(truth: bool) -> str:
+    return "yes" if truth else "no"
 
-    return await _asked(expect, what, str(expect.is_))
+
+def _lane(state: dict[str, Any], name: str) -> dict[str, Any]:
+    lane = state.get("lanes", {}).get(name, {})
+    return lane if isinstance(lane, dict) else {}
+
+
+def _names(entries: list[dict[str, Any]]) -> set[str]:
+    return {str(entry["input"]) for entry in entries}
+
+
+async def _sentence(expect: Expect, look: Look) -> tuple[bool, str]:
+    """One of the release's faults or warnings holds the words (or, with never, none of them does)."""
+    words, last = str(getattr(expect, expect.subject)), list[str]()
+
+    async def holds() -> bool:
+        nonlocal last
+        last = (await _ask(look.wiring.release_socket)).get(f"{expect.subject}s", [])
+        return any(words in sentence for sentence in last)
+
+    held = await poll(holds, expect.within_s)
+    told = next((sentence for sentence in last if words in sentence), "; ".join(last)[:100])
+    return held is not expect.never, told or f"no {expect.subject}"
+
+
+async def _opened(expect: Expect, look: Look) -> tuple[bool, str]:
+    last: float | None = None
+
+    async def holds() -> bool:
+        nonlocal last
+        last = _lane(await _ask(look.wiring.release_socket), str(expect.opened)).get("opened_ms")
+        return last is not None
+
+    held = await poll(holds, expect.within_s)
+    return held, f"{last:.0f} ms after the command" if last is not None else "not seen to open"
 
 
 async def _relocked(expect: Expect, look: Look) -> tuple[bool, str]:
@@ -252,8 +293,17 @@ async def _says(expect: Expect, look: Look) -> tuple[bool, str]:
 _OTHERS: dict[str, Callable[[Expect, Look], Awaitable[tuple[bool, str]]]] = {
     "journal": _journal,
     "device": _device,
-    "held": _held,
-    "phase": _phase,
+    "held": _of_release(lambda state, lane: _lane(state, lane).get("commanded")),
+    "observed": _of_release(lambda state, lane: _lane(state, lane).get("observed")),
+    "by_hand": _of_release(lambda state, lane: _yes(_lane(state, lane).get("open_by_hand", False))),
+    "input": _of_release(lambda state, name: state["inputs"].get(name, {}).get("state")),
+    "inspected": _of_release(lambda state, name: _yes(name in _names(state["inspections"]))),
+    "latched": _of_release(lambda state, name: _yes(name in _names(state["causes"]))),
+    "drill": _of_release(lambda state, _: _yes(state["drill"])),
+    "phase": _of_release(lambda state, _: state["phase"]),
+    "fault": _sentence,
+    "warning": _sentence,
+    "opened": _opened,
     "relocked": _relocked,
     "unmoved": _unmoved,
     "same_process": _same_process,

@@ -30,16 +30,26 @@ class _Names:
     def __init__(self, wiring: Wiring) -> None:
         lanes = {lane.id for lane in wiring.lanes}
         alarms = {alarm.name for alarm in wiring.alarms}
+        lines = set(wiring.lines)
+        outputs = {*wiring.outputs, *wiring.signals}
         coils = {f"{lane.id}.{role}" for lane in wiring.lanes for role in lane.all_coils()}
         self.by_subject: dict[str, tuple[str, set[str]]] = {
             "coil": ("coil", coils),
             "lamp": ("lamp", {c.replace(".signal_", ".") for c in coils if ".signal_" in c}),
             "beam": ("beam", {f"{lane}.{end}" for lane in lanes for end in ("entry", "exit")}),
-            "contact": ("alarm contact", alarms),
+            "contact": ("contact", lines),
+            "signal": ("signal", set(wiring.signals)),
+            "input": ("input", alarms),
+            "inspected": ("input", alarms),
+            "latched": ("input", alarms | {"gatectl", "drill", "latch-file"}),
             "device": ("device", set(wiring.devices)),
             "unmoved": ("lane or coil", lanes | coils),
             **dict.fromkeys(
-                ("flap", "passed", "turned_back", "forced", "held", "relocked", "lane"), ("lane", lanes)
+                (
+                    *("flap", "passed", "turned_back", "forced", "held", "observed", "by_hand", "opened"),
+                    *("relocked", "lane"),
+                ),
+                ("lane", lanes),
             ),
             "access_point": (
                 "access point",
@@ -50,6 +60,9 @@ class _Names:
             "lane": ("lane", lanes),
             "device": ("device", set(wiring.devices)),
             "contact": ("alarm contact", alarms | {alarm.cause for alarm in wiring.alarms}),
+            "line": ("line", lines),
+            "what": ("device or line", set(wiring.devices) | lines),
+            "output": ("output", outputs),
         }
 
 

@@ -109,7 +109,8 @@ class Player:
             for key, value in vars(wanted).items():
                 if isinstance(value, str):
                     setattr(wanted, key, fill(value, self._kept))
-            await client.act(self._wiring.site, wanted)
+            if told := await client.act(self._wiring.site, wanted):
+                self._tell(f"    {told}")
 
     async def _process(self, verb: str, name: str) -> None:
         if self._processes is None:
@@ -148,7 +149,7 @@ class Player:
             send(process, signal.SIGKILL)
             await process.wait()
         look.exit_status, look.answer = process.returncode, (out + err).decode(errors="replace")
-        if process.returncode != 0 and not any(e.exit is not None for e in step.expect):
+        if process.returncode != 0 and not any(e.exit is not None or e.says for e in step.expect):
             raise GatedError(
                 f"gatectl ended with {process.returncode}: {err.decode(errors='replace').strip()}"
             )

@@ -46,15 +46,22 @@ STATES: dict[str, tuple[str, ...]] = {
     "lamp": ("on", "off"),
     "flap": ("open", "shut", "moving"),
     "beam": ("dark", "clear"),
-    "contact": ("alarm", "rest"),
+    "contact": ("alarm", "trouble", "rest"),
+    "signal": ("on", "off"),
     "device": ("ok", "fault"),
     "held": ("open", "may_shut"),
+    "observed": ("open", "shut", "unknown"),
+    "by_hand": ("yes", "no"),
+    "input": ("clear", "active", "cut", "short", "undefined", "unknown"),
+    "inspected": ("yes", "no"),
+    "latched": ("yes", "no"),
+    "drill": ("yes", "no"),
     "phase": ("starting", "normal", "alarm", "relock_pending"),
 }
 """Subjects that have a state, and the states `is` may name."""
 EVENTS = ("passed", "turned_back", "forced")
 """Subjects that happen to people at a lane; `count` says how often."""
-OTHERS = ("journal", "exit", "says", "relocked", "unmoved", "same_process")
+OTHERS = ("journal", "exit", "says", "fault", "warning", "opened", "relocked", "unmoved", "same_process")
 
 
 def _as_list(value: Any) -> Any:
@@ -91,6 +98,7 @@ class Expect(BaseModel):
     flap: str | None = None
     beam: str | None = None  # "lane-1.entry"
     contact: str | None = None  # "fire-panel"
+    signal: str | None = None  # a lamp or buzzer of the release, by its name in release.toml
     passed: str | None = None  # a person walked through the lane
     turned_back: str | None = None
     forced: str | None = None
@@ -100,6 +108,15 @@ class Expect(BaseModel):
     journal: Annotated[list[str] | None, BeforeValidator(_as_list)] = None  # one of these codes
     device: str | None = None
     held: str | None = None  # what the release process commands for a lane
+    observed: str | None = None  # how the release process sees a lane
+    by_hand: str | None = None  # whether it asks for a lane to be opened by hand
+    opened: str | None = None  # it saw a lane open, and says how long that took
+    input: str | None = None  # how it reads an input or monitor
+    inspected: str | None = None  # whether an input is under inspection
+    latched: str | None = None  # whether an input, "gatectl", "drill" or "latch-file" holds lanes open
+    fault: str | None = None  # one of its faults holds these words
+    warning: str | None = None  # one of its warnings holds these words
+    drill: Literal["release"] | None = None  # whether all that is latched is a drill
     phase: Literal["release"] | None = None  # the phase of the release process
     same_process: Literal["gated", "gated-release"] | None = None  # has the process id it began with
     exit: int | None = None  # of the gatectl call of this step
@@ -196,6 +213,8 @@ class Scenario(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str
+    covers: list[Annotated[str, Field(pattern=r"^E([1-9]|10)$")]] = []
+    """The rows of the emergency release's requirements that it plays."""
     step: list[Step] = Field(min_length=1)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Way = Literal["entry", "exit"]
-Jam = Literal["shut", "open"]
+Hold = Literal["shut", "open"]
 
 FLAP_S = 0.4
 """Seconds from shut to open."""
@@ -75,7 +75,7 @@ class Turnstile:
 
     may_shut: bool = False
     released: frozenset[Way] = frozenset()
-    jam: Jam | None = None
+    hold: Hold | None = None  # somebody holds the flap there, whatever the coils say
     flap: float = 1.0  # 0 shut .. 1 open
     people: list[Person] = field(default_factory=list)
     passed: dict[Way, int] = field(default_factory=lambda: {"entry": 0, "exit": 0})
@@ -84,8 +84,8 @@ class Turnstile:
     @property
     def shall_open(self) -> bool:
         """Where the mechanism drives the flap."""
-        if self.jam is not None:
-            return self.jam == "open"
+        if self.hold is not None:
+            return self.hold == "open"
         return bool(self.released) or not self.may_shut
 
     @property

@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from gated import config
 from gated.core.model import Direction, LaneMode
 from gated.errors import RequestRefused
-from gated.ports import Settings
+from gated.ports import ContactTraits, Driver, Settings
 from gated.release import config as release_config
+from gated.release import latch
 from gated.settings_file import read_toml
 from gated.wiring import Coil, Input
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class LaneWires:
-    """The wires of one lane: `coils` and `inputs` by role, as the configuration names them."""
+    """The wires of one lane: `coils` and `inputs` by role, as the configuration names them.
+
+    `may_shut` are its emergency relays, in series: the lane may shut only while every one of them lets it.
+    """
 
     id: str
     title: str
     readers: Mapping[str, tuple[str, ...]]  # by way: entry, exit
     coils: Mapping[str, Coil]  # release_entry, release_exit, signal_grant, signal_deny
     inputs: Mapping[str, Input]  # beam_entry, beam_exit, flap_open
-    may_shut: Coil | None  # the emergency coil
-    open_feedback: Input | None
+    may_shut: tuple[Coil, ...]
+    open_feedback: tuple[Input, ...]
     free_exit: bool = False  # leaving asks for no card: people walk up to the lane
 
     def all_coils(self) -> dict[str, Coil]:
-        """Every coil of the lane by role, the emergency coil as may_shut."""
-        return {**self.coils, **({"may_shut": self.may_shut} if self.may_shut else {})}
+        """Every coil of the lane by role; the emergency relays are may_shut, may_shut_2 and so on."""
+        numbered = enumerate(self.may_shut, 1)
+        return {**self.coils, **{f"may_shut_{n}" if n > 1 else "may_shut": coil for n, coil in numbered}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,15 @@ class Alarm:
 
 
 @dataclass(frozen=True, slots=True)
+class Monitor:
+    """A contact that only warns; the input is active while there is trouble."""
+
+    name: str
+    says: str  # transfer_stopped, panel_trouble, on_battery
+    input: Input
+
+
+@dataclass(frozen=True, slots=True)
 class Wiring:
     """A site as an electrician sees it."""
 
@@ -51,9 +68,20 @@ class Wiring:
     timezone: ZoneInfo
     control_socket: Path
     release_socket: Path
+    latches: tuple[Path, ...]  # where the release keeps what is latched
     devices: Mapping[str, Settings]
     lanes: tuple[LaneWires, ...]
     alarms: tuple[Alarm, ...]
+    monitors: tuple[Monitor, ...]
+    outputs: Mapping[str, Coil]  # the emergency relays, by their names in release.toml
+    signals: Mapping[str, Coil]  # lamps and buzzers of the release; the coil is `when` while it is on
+    supervised: frozenset[str]  # devices that measure their lines
+
+    @property
+    def lines(self) -> dict[str, Input]:
+        """Every input and monitor of the release by name."""
+        alarms = {alarm.name: alarm.input for alarm in self.alarms}
+        return alarms | {monitor.name: monitor.input for monitor in self.monitors}
 
     def alarm(self, name: str) -> Alarm:
         """An alarm contact by its name, or the first of that cause. Raises RequestRefused."""
@@ -77,7 +105,15 @@ def read(site: Path) -> Wiring:
     ours = config.load(site / "gated.toml")
     emergency = release_config.load(site / "release.toml")
     titles = read_toml(site / "gated.toml")["lanes"]
-    alarms, may_shut, feedback = _emergency(emergency)
+    written = read_toml(site / "release.toml")  # good, as it was loaded; with the names of its outputs
+    outputs = {name: _coil(table, "may_shut") for name, table in written["outputs"].items()}
+    lane_of = {name: table.get("lane", name) for name, table in written["outputs"].items()}
+    may_shut = _grouped((lane_of[name], coil) for name, coil in outputs.items())
+    feedback = _grouped(
+        (lane_of[name], _input(table["open_feedback"], "closed", "open"))
+        for name, table in written["outputs"].items()
+        if "open_feedback" in table
+    )
     lanes = tuple(
         LaneWires(
             id=name,
@@ -93,43 +129,54 @@ def read(site: Path) -> Wiring:
                 **{f"signal_{lamp}": coil for lamp, coil in wires.lamps.items()},
             },
             inputs={contact.value: wire for contact, wire in wires.contacts.items()},
-            may_shut=may_shut.get(name),
-            open_feedback=feedback.get(name),
+            may_shut=may_shut.get(name, ()),
+            open_feedback=feedback.get(name, ()),
             free_exit=ours.plan.lanes[name].mode is LaneMode.FREE_EXIT,
         )
         for name, wires in ours.lanes.items()
     )
-    settings = {
-        **{name: device.settings for name, device in ours.devices.items()},
-        **{name: device.settings for name, device in emergency.devices.items()},
+    drivers = {
+        **{name: (device.driver, device.settings) for name, device in ours.devices.items()},
+        **{name: (device.driver, device.settings) for name, device in emergency.devices.items()},
     }
     return Wiring(
         site=site.absolute(),
         timezone=ours.site.timezone,
         control_socket=ours.control_socket,
         release_socket=emergency.socket.absolute(),
-        devices=settings,
+        latches=tuple(path / latch.NAME for path in (emergency.state_dir, emergency.socket.parent)),
+        devices={name: settings for name, (_, settings) in drivers.items()},
         lanes=lanes,
-        alarms=alarms,
+        alarms=tuple(
+            Alarm(name, table["cause"], _input(table, "alarm_when", "closed"))
+            for name, table in written["inputs"].items()
+        ),
+        monitors=tuple(
+            Monitor(name, table["says"], _input(table, "trouble_when", "closed"))
+            for name, table in written.get("monitors", {}).items()
+        ),
+        outputs=outputs,
+        signals={name: _coil(table, "on", "on") for name, table in written.get("signals", {}).items()},
+        supervised=frozenset(name for name, made in drivers.items() if _measures(*made)),
     )
 
 
-def _emergency(
-    found: release_config.ReleaseConfig,
-) -> tuple[tuple[Alarm, ...], dict[str, Coil], dict[str, Input]]:
-    """The alarm contacts, and by lane the coil that lets it be shut and the contact that tells it is open."""
-    alarms = tuple(
-        Alarm(wire.name, found.plan.inputs[wire.name].cause, Input(device, channel, wire.closed_means))
-        for (device, channel), wire in found.wires.items()
-        if wire.kind == "input"
-    )
-    coils = {
-        coil.lane: Coil(device, channel, not coil.energised_opens)
-        for (device, channel), coil in found.coils.items()
-    }
-    feedback = {
-        wire.name: Input(device, channel, wire.closed_means)
-        for (device, channel), wire in found.wires.items()
-        if wire.kind == "open"
-    }
-    return alarms, coils, feedback
+def _measures(driver: Driver, settings: Settings) -> bool:
+    """Whether a device tells cut and short lines from open and closed contacts."""
+    traits = driver.traits(settings) if driver.traits else None
+    return isinstance(traits, ContactTraits) and traits.supervised
+
+
+def _coil(table: Mapping[str, Any], when: str, default: str = "") -> Coil:
+    return Coil(table["device"], table["channel"], table.get("energised", default) == when)
+
+
+def _input(table: Mapping[str, Any], key: str, active: str) -> Input:
+    return Input(table["device"], table["channel"], table[key] == active)
+
+
+def _grouped(pairs: Iterable[tuple[str, T]]) -> dict[str, tuple[T, ...]]:
+    found: dict[str, tuple[T, ...]] = {}
+    for name, item in pairs:
+        found[name] = (*found.get(name, ()), item)
+    return found
