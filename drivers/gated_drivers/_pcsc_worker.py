@@ -18,7 +18,7 @@ from gated_drivers._worker_side import Order, serve
 
 LOOK_S = 0.25
 TRIES = 3  # readings of one card that lies badly; then it has to be held up anew
-MAX_ANSWER = 12  # bytes: an identifier of 10, and the status
+MAX_ANSWER = 12  # bytes: an identifier of 10, and the status; what is longer is cut, and so has no status
 
 
 class ReaderLost(Exception):
@@ -81,7 +81,10 @@ class PcscReader:
             self._check(status)
         finally:
             scard.SCardDisconnect(card, scard.SCARD_LEAVE_CARD)
-        return bytes(answer[: MAX_ANSWER + 1])
+        told = bytes(answer[: MAX_ANSWER + 1])
+        if not told.endswith(pcsc.DONE):  # 6300: the card went; vpcd says nothing at all then
+            raise CardLost
+        return told
 
     def _check(self, status: int) -> None:
         scard = self._scard

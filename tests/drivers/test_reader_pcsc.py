@@ -150,6 +150,29 @@ async def test_garbage_is_counted_and_the_next_card_is_read(answer: bytes, tmp_p
         assert [p.payload for p in seen] == [OTHER]
 
 
+@pytest.mark.parametrize("atr", [b"\x3b", bytes(50), b"\xff" * 2000], ids=["short", "zeros", "long"])
+async def test_a_card_without_a_true_atr_is_counted_and_the_next_is_read(atr: bytes, tmp_path: Path) -> None:
+    async with reading(tmp_path) as (rig, reader, seen):
+        rig.lay(VirtualCard(IDM, atr))
+        await until(lambda: reader.ignored > 0)
+        rig.present(OTHER)
+        await until(lambda: len(seen) == 1)
+        assert [p.payload for p in seen] == [OTHER]
+
+
+async def test_a_card_that_cannot_be_read_is_tried_three_times(tmp_path: Path) -> None:
+    async with reading(tmp_path) as (rig, reader, seen):
+        card = rig.lay(VirtualCard(IDM, atr_of(IDM), answer=b"\x63\x00"))
+        await until(lambda: reader.ignored == 2)
+        card.answer = None  # now it lies well
+        await until(lambda: len(seen) == 1)
+        spoilt = rig.lay(VirtualCard(OTHER, atr_of(OTHER), answer=b"\x63\x00"))
+        await until(lambda: reader.ignored == 5)
+        spoilt.answer = None
+        await looks(reader, 4)
+        assert len(seen) == 1, "it has to be held up anew"
+
+
 async def test_a_slow_card_is_waited_for(tmp_path: Path) -> None:
     async with reading(tmp_path) as (rig, _, seen):
         rig.lay(VirtualCard(IDM, atr_of(IDM), delay_s=1.0))
