@@ -47,6 +47,8 @@ def missing() -> str:
         return "pyscard is not installed (./dev setup builds it, where libpcsclite-dev and a compiler are)"
     if _pcscd() is None:
         return "pcscd is not installed (apt-get install pcscd)"
+    if os.geteuid() != 0 and not Path("/run/pcscd").is_dir():
+        return "pcscd wants its folder /run/pcscd, which only root can make"
     return "" if DRIVERS.exists() else "vpcd is not installed (apt-get install vsmartcard-vpcd)"
 
 
