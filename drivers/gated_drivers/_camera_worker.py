@@ -1,58 +1,19 @@
-"""The camera process: frames in, presentations out, so that OpenCV can crash or hang without gated.
-
-Standard input is a socket to the daemon: it brings one line of JSON and takes back the messages of
-_camera_wire. The process ends when that socket does, or with its parent; it never writes to a disk.
-"""
+"""The camera process: frames in, presentations out, so that OpenCV can crash or hang without gated."""
 
 from __future__ import annotations
 
-import ctypes
-import json
 import os
-import signal
 import socket
-import sys
-import threading
 import time
-from typing import Any
 
 from gated_drivers._camera_wire import Kind, Message, encode
+from gated_drivers._worker_side import Order, serve
 
 NICE = 10  # decoding gives way to decisions
 MAX_PAYLOAD = 512  # bytes a code may hold to be a credential
-PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
-def _end_with(parent: int, link: socket.socket) -> None:
-    """Make sure that nothing outlives the daemon, not even a process that hangs in a library."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(0)
-
-    def watch() -> None:
-        try:
-            while link.recv(64):
-                pass
-        except OSError:
-            pass
-        os._exit(0)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _order(link: socket.socket) -> dict[str, Any]:
-    """The one line of JSON that says what to do."""
-    line = b""
-    while not line.endswith(b"\n"):
-        part = link.recv(65536)
-        if not part:
-            os._exit(0)
-        line += part
-    order: dict[str, Any] = json.loads(line)
-    return order
-
-
-def serve(order: dict[str, Any], link: socket.socket) -> str:
+def decode(order: Order, link: socket.socket) -> str:
     """Decode and report until the source is lost; returns the sentence that says why."""
     try:
         import cv2
@@ -91,25 +52,11 @@ def _presented(payload: bytes, at: float) -> Message:
     return Message(Kind.IGNORED, at)
 
 
-def main() -> None:
-    """Serve the daemon at the other end of standard input."""
-    link = socket.socket(fileno=0)
-    order = _order(link)
-    _end_with(order["parent"], link)
+def work(order: Order, link: socket.socket) -> str:
+    """What the process is for, at the niceness that decoding has."""
     os.nice(NICE)
-    try:
-        ending = serve(order, link)
-    except OSError:  # the daemon is gone
-        os._exit(0)
-    except Exception as error:
-        ending = f"the decoding process failed: {type(error).__name__}: {error}"
-    try:
-        link.sendall(encode(Message(Kind.FAULT, time.monotonic(), ending.encode()[:1024])))
-    finally:
-        # Not sys.exit: a capture thread may hang in a library, and destructors of OpenCV may wait for it.
-        sys.stderr.flush()
-        os._exit(1)
+    return decode(order, link)
 
 
 if __name__ == "__main__":
-    main()
+    serve(work, "the decoding process")

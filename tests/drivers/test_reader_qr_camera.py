@@ -22,7 +22,8 @@ import pytest
 from pydantic import ValidationError
 
 from gated.ports import DriverFault, Presentation, Technology
-from gated_drivers.reader_qr_camera import DRIVER, Camera, CameraSettings
+from gated_drivers._worker import WorkerReader
+from gated_drivers.reader_qr_camera import DRIVER, CameraSettings, camera_of
 from gated_simulators.rigs.reader_qr_camera import WALL, CameraRig, code_picture, open_rig
 from tests.drivers.samples import listening, port_number, until
 
@@ -34,26 +35,26 @@ def stream(**changes: Any) -> CameraSettings:
 
 
 @asynccontextmanager
-async def watching(**changes: Any) -> AsyncIterator[tuple[CameraRig, Camera]]:
+async def watching(**changes: Any) -> AsyncIterator[tuple[CameraRig, WorkerReader]]:
     settings = stream(**changes)
     async with asyncio.timeout(DEADLINE_S), open_rig(settings) as rig, DRIVER.open(settings) as camera:
         yield rig, camera
 
 
-async def frames(camera: Camera, count: int) -> None:
+async def frames(camera: WorkerReader, count: int) -> None:
     """Until that many frames more were decoded."""
     enough = camera.frames + count
     await until(lambda: camera.frames >= enough)
 
 
-async def fault_of(camera: Camera) -> str:
+async def fault_of(camera: WorkerReader) -> str:
     with pytest.raises(DriverFault) as fault:
         async for _ in camera.presentations():
             pass
     return str(fault.value)
 
 
-async def next_of(camera: Camera) -> Presentation:
+async def next_of(camera: WorkerReader) -> Presentation:
     async with aclosing(camera.presentations()) as presentations:  # type: ignore[type-var]
         return await anext(presentations)
 
@@ -63,7 +64,7 @@ def payloads(seen: list[Presentation]) -> list[bytes]:
     return [p.payload for p in seen]
 
 
-def worker(camera: Camera) -> int:
+def worker(camera: WorkerReader) -> int:
     assert camera._process is not None
     return camera._process.pid
 
@@ -186,7 +187,7 @@ async def test_garbage_from_the_process_is_a_fault() -> None:
         assert "not a message" in await fault_of(camera)
 
 
-def _worker_socket(camera: Camera) -> int:
+def _worker_socket(camera: WorkerReader) -> int:
     """The process's end of the socket, taken from it as its standard input."""
     pidfd = os.pidfd_open(worker(camera))
     try:
@@ -227,7 +228,7 @@ async def test_closing_while_opening_leaves_no_process() -> None:
     settings = stream(open_s=60.0)
     async with asyncio.timeout(DEADLINE_S), open_rig(settings) as rig:
         rig.stall()
-        camera = Camera(settings)
+        camera = camera_of(settings)
         starting = asyncio.create_task(camera.start())
         await until(lambda: camera._process is not None)
         pid = worker(camera)
