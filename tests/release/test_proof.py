@@ -16,6 +16,7 @@ from gated_simulators.proof.cells import CELLS, Cell, measure
 from gated_simulators.proof.stage import Surroundings, surroundings
 from gated_simulators.proof.verdict import HUNG, KILLED
 
+pytestmark = pytest.mark.long
 T = TypeVar("T")
 TRIALS, STRIKES = 60, 2
 START_S, ROW_S = 50.0, 55.0

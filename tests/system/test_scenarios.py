@@ -20,7 +20,7 @@ from gated_simulators.building.observe import watching
 from gated_simulators.building.play import Player, Row
 from gated_simulators.table import table
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120), pytest.mark.long]
 
 
 class Stage:
