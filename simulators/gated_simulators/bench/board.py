@@ -41,7 +41,8 @@ MISSED_S = 2.0
 STUCK_S = 20.0  # the longest that relocking may take
 GIVE_UP = 5  # missed in a row: nobody is there
 REST_S = 0.1  # how late the line that rests is answered; under any time-out of a driver
-CALM_S = (0.0005, 0.0045)  # from relocking to the next alarm; wider than a polling interval
+# From relocking to the next alarm: what relocking stirred up is done by then; wider than a polling interval.
+CALM_S = (0.010, 0.0145)
 RESET = b'{"do":"reset","by":"bench","why":"next trial"}\n'
 SETTLE_S = 0.0005  # from the answer that the contact is open to the request for a reset
 AGAIN_S = 0.5  # a reset that led to nothing is asked for again

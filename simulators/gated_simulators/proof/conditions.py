@@ -25,13 +25,14 @@ from pathlib import Path
 
 from gated.errors import GatedError
 from gated_simulators.bench.release import child
-from gated_simulators.proof.stage import MEMORY, Beside, Stage
+from gated_simulators.proof.stage import Beside, Stage
 
 TMPFS_KIB = 256
 IMAGE_KIB = 8192  # the smallest comfortable ext4
-FAKETIME = "libfaketimeMT.so.1"
-FAKETIME_CACHE_S = 1
+CLOCK = Path(__file__).with_name("clock.c")
+STEP_S = 1.0  # from one step of the clock to the next
 YEARS = 50
+YEAR_S = 31_556_952  # seconds of a mean Gregorian year
 SEEN = 50_000  # bytes of garbage; a line that is not read takes a few thousand
 SECOND_BOARD = """
 [devices.second-out]
@@ -192,29 +193,19 @@ class ClockStepped(Condition):
     steps = 0
 
     async def prepare(self) -> None:
-        library = next(Path("/usr/lib").glob(f"*/faketime/{FAKETIME}"), None)
-        if library is None:
-            raise Unavailable("libfaketime is not installed (apt-get install faketime)")
-        self.stage.stack.callback(self._tidy)
-        self._clock = self.stage.path / "clock"
+        compiler = shutil.which("cc")
+        if compiler is None:
+            raise Unavailable("no C compiler is installed (apt-get install gcc libc6-dev)")
+        library = self.stage.path / "clock.so"
+        self._offset = self.stage.path / "offset"
         self._set(0)
-        self.stage.environment |= {
-            "LD_PRELOAD": str(library),
-            "FAKETIME_TIMESTAMP_FILE": str(self._clock),
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "FAKETIME_CACHE_DURATION": str(FAKETIME_CACHE_S),
-        }
-
-    def _tidy(self) -> None:
-        """The library leaves its shared memory behind when its process is ended by a signal."""
-        for pid in self.stage.pids:
-            for name in (f"faketime_shm_{pid}", f"sem.faketime_sem_{pid}"):
-                (MEMORY / name).unlink(missing_ok=True)
+        _run(compiler, "-shared", "-fPIC", "-O2", "-o", str(library), str(CLOCK))
+        self.stage.environment |= {"LD_PRELOAD": str(library), "GATED_CLOCK_OFFSET": str(self._offset)}
 
     def _set(self, years: int) -> None:
-        fresh = self._clock.with_suffix(".new")
-        fresh.write_text(f"{years:+d}y\n")
-        fresh.replace(self._clock)
+        mode = "r+b" if self._offset.exists() else "wb"
+        with self._offset.open(mode) as file:  # in place: the process has it mapped
+            file.write((years * YEAR_S).to_bytes(8, sys.byteorder, signed=True))
 
     async def begin(self) -> None:
         offsets = itertools.cycle((self.years, 0))
@@ -222,7 +213,7 @@ class ClockStepped(Condition):
         async def step() -> None:
             self._set(next(offsets))
             self.steps += 1
-            await asyncio.sleep(1.3 * FAKETIME_CACHE_S)
+            await asyncio.sleep(STEP_S)
 
         self.forever(step)
 

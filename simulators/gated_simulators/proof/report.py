@@ -48,9 +48,10 @@ machine, its latch and its records on disk.
   outputs are open within {ALL_MS:g} ms. Hung: within {HUNG_MS / 1000:g} s.
 - **That the condition held** is seen in each row, and told below; a row whose condition did not hold is
   red.
-- **The clock** is stepped for the release's process alone, by Debian's `faketime` library: to step the
-  clock of the machine that measures would harm whatever else runs on it. The monotonic clock is left alone,
-  as a real step leaves it. The floor runs under the same library.
+- **The clock** is stepped for the release's process alone, by a small library loaded into it (`clock.c`): to
+  step the clock of the machine that measures would harm whatever else runs on it. The monotonic clock is left
+  alone, as a real step leaves it. The floor runs under the same library. A kernel's own clock is stepped in
+  the virtual machine (`.ci/vm`), where an alarm must open but no time is measured.
 - **Disk full** is a small memory file system that is filled; **read-only** is an ext4 file system that the
   kernel shuts down under the open files (`remount,abort`), as it does when a disk dies.
 - **An update** is `pip install --force-reinstall` of a wheel of this very version, again and again, into

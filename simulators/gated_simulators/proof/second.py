@@ -2,7 +2,7 @@
 
     python -m gated_simulators.proof.second PORT flood|replug
 
-`flood` fills the line with random bytes as fast as a USB adapter delivers them; `replug` pulls the adapter
+`flood` fills the line with random bytes as fast as the fastest line carries them; `replug` pulls the adapter
 and puts it back all the time. It begins at the first line on standard input; each further one is answered
 by how much there was, bytes or pulls.
 """
@@ -18,11 +18,11 @@ from types import SimpleNamespace
 
 from gated_simulators.rigs._modbus_board import ModbusBoardRig
 
-BYTES_S = 1_200_000  # bytes of garbage a second: all that a full-speed USB adapter (12 Mbit/s) can carry
-PIECE, BURST = 1024, 8192  # bytes at a time, and when they are late
+BYTES_S = 100_000  # bytes of garbage a second: 1,000,000 baud, the most a driver can be set to
+PIECE, BURST = 64, 8192  # bytes at a time, and when they are late
 OUT_S, IN_S = (
-    (0.01, 0.1),
-    (0.05, 0.6),
+    (0.01, 0.3),
+    (0.3, 1.2),
 )  # how long the adapter is out, and in: less and more than it takes to open
 
 
