@@ -43,6 +43,7 @@ LOCK = "lock"
 STOP_S = 3.0  # the longest that the drivers may take to leave their outputs at rest
 STORE_S = 1.0  # and that the disk may take
 KEEPER_S = 1.0
+SWITCH_S = 0.0002  # the longest that a thread which writes or logs keeps the interpreter from the alarm
 ARM_FIRST_S = 1.0
 STACK_BYTES = 512 * 1024  # of a thread: locked memory is resident, and the usual 8 MiB would be too
 
@@ -59,6 +60,7 @@ def main(argv: list[str] | None = None) -> int:
         config = load(args.config)
         if args.check:
             return _say_checked(config)
+            sys.setswitchinterval(SWITCH_S)
         gc.disable()  # until armed
         threading.stack_size(STACK_BYTES)
         _held, trouble = hold(config.state_dir)
