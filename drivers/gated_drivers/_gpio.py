@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import warnings
 from collections.abc import Iterable, Iterator
@@ -24,13 +23,6 @@ def faults(doing: str) -> Iterator[None]:
     except DriverFault:
         raise
     except Exception as error:  # lgpio's errors derive from Exception alone
-        # gpiozero takes a pin to be in use while anything refers to the device that failed to take it, as the
-        # frames of an error do for as long as somebody shows it: the pin could never be had again.
-        past: BaseException | None = error
-        while past is not None:
-            past.__traceback__ = None
-            past = past.__context__
-        gc.collect()
         raise DriverFault(f"GPIO: {doing} failed: {str(error) or type(error).__name__}") from error
 
 

@@ -42,6 +42,17 @@ class GpioRelaySettings(Settings):
         return self
 
 
+class _Pin(DigitalOutputDevice):  # type: ignore[misc]
+    """A pin that is given back when it could not be taken: gpiozero would call it in use for ever."""
+
+    def __init__(self, pin: int | str, *, pin_factory: Any, **options: Any) -> None:
+        try:
+            super().__init__(pin, pin_factory=pin_factory, **options)
+        except Exception:
+            pin_factory.release_all(self)
+            raise
+
+
 class GpioRelayBoard:
     """A PromptRelayBoard; a pin is taken in its first commanded state, so that opening moves none."""
 
@@ -74,7 +85,7 @@ class GpioRelayBoard:
             if channel in self._relays:
                 self._relays[channel].value = energised
             else:
-                self._relays[channel] = DigitalOutputDevice(
+                self._relays[channel] = _Pin(
                     self._settings.pins[channel],
                     active_high=not self._settings.active_low,
                     initial_value=energised,
