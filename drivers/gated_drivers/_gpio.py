@@ -44,6 +44,20 @@ def _elsewhere() -> Iterator[None]:
                 del os.environ["LG_WD"]
 
 
+class GivenBack:
+    """Mixed into a device of gpiozero: a pin that could not be taken is given back.
+
+    Otherwise gpiozero calls it in use by that device for as long as anything refers to it: for ever.
+    """
+
+    def __init__(self, pin: int | str, *, pin_factory: Any, **options: Any) -> None:
+        try:
+            super().__init__(pin, pin_factory=pin_factory, **options)  # type: ignore[call-arg]
+        except Exception:
+            pin_factory.release_all(self)
+            raise
+
+
 def find_pins(names: Iterable[int | str]) -> Any:
     """The pin factory, once it knows every one of these pins; no pin is touched. Raises DriverFault."""
     with faults("looking for the GPIO pins of this computer"):

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from gated.ports import Contact, ContactTraits, Driver, DriverFault, Kind, Settings
 from gated_drivers._bounce import Bounce
-from gated_drivers._gpio import faults, find_pins
+from gated_drivers._gpio import GivenBack, faults, find_pins
 
 CHECK_S = 0.5  # each pin is read this often besides, so that a lost chip or edge is noticed
 
@@ -36,6 +36,10 @@ class GpioContactSettings(Settings):
     )
 
 
+class _Pin(GivenBack, DigitalInputDevice):  # type: ignore[misc]
+    """A pin as an input."""
+
+
 class GpioContactBoard:
     """A PromptContactBoard; a contact is closed when its pin is at the level the contact pulls it to."""
 
@@ -51,7 +55,7 @@ class GpioContactBoard:
         self._pins: dict[int, DigitalInputDevice] = {}
         pull = {"up": True, "down": False, "none": None}[settings.pull]
         for channel, pin in settings.pins.items():
-            device = DigitalInputDevice(
+            device = _Pin(
                 pin, pull_up=pull, active_state=False if pull is None else None, pin_factory=factory
             )
             self._pins[channel] = device

@@ -20,7 +20,7 @@ from gpiozero import DigitalOutputDevice
 from pydantic import Field, model_validator
 
 from gated.ports import Driver, DriverFault, Kind, RelayTraits, Settings
-from gated_drivers._gpio import faults, find_pins
+from gated_drivers._gpio import GivenBack, faults, find_pins
 from gated_drivers._rest import at_rest
 
 
@@ -42,15 +42,8 @@ class GpioRelaySettings(Settings):
         return self
 
 
-class _Pin(DigitalOutputDevice):  # type: ignore[misc]
-    """A pin that is given back when it could not be taken: gpiozero would call it in use for ever."""
-
-    def __init__(self, pin: int | str, *, pin_factory: Any, **options: Any) -> None:
-        try:
-            super().__init__(pin, pin_factory=pin_factory, **options)
-        except Exception:
-            pin_factory.release_all(self)
-            raise
+class _Pin(GivenBack, DigitalOutputDevice):  # type: ignore[misc]
+    """A pin as an output."""
 
 
 class GpioRelayBoard:
