@@ -24,7 +24,7 @@ from contextlib import asynccontextmanager, suppress
 
 from gated.ports import DriverFault
 from gated_drivers._codecs.modbus_rtu import Answers, Refusal, Request, write_coils
-from gated_drivers._modbus_line import Line, open_line
+from gated_drivers._open_line import Line, open_line
 from gated_drivers._serial_line import in_thread, why_not_open
 
 OPEN_S = 3.0

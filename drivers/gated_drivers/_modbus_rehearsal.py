@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from gated_drivers._codecs.modbus_rtu import Request
 from gated_drivers._modbus_bus import Bus, Done
-from gated_drivers._modbus_line import Line
+from gated_drivers._open_line import Line
 
 
 class Rehearsal:

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from gated.ports import DriverFault
 from gated_drivers._codecs.osdp import MARK, CardRead, Replies
 from gated_drivers._codecs.osdp_secure import Untrusted
-from gated_drivers._modbus_line import Line, open_line
+from gated_drivers._open_line import Line, open_line
 from gated_drivers._osdp_talk import Talk
 from gated_drivers._serial_line import in_thread, why_not_open
 

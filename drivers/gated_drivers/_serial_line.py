@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import termios
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -31,6 +32,15 @@ def why_not_open(port: str) -> str:
     if not os.access(port, os.R_OK | os.W_OK):
         return "no permission to use it; add the user to the group dialout"
     return "it cannot be opened; another program may be using it, or it is not a serial port"
+
+
+@contextmanager
+def os_errors() -> Iterator[None]:
+    """Turn what termios raises, which is no OSError, into one: an adapter pulled out while it is opened."""
+    try:
+        yield
+    except termios.error as error:
+        raise OSError(*error.args) from error
 
 
 def close_line(line: serial.Serial) -> None:

@@ -13,13 +13,13 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Literal, Protocol
 
-import serial
 from pydantic import Field, model_validator
 
 from gated.ports import Driver, DriverFault, Kind, LastWill, RelayTraits, Settings
 from gated_drivers._codecs import devantech, kmtronic, lcus, numato
+from gated_drivers._open_line import Line, open_line
 from gated_drivers._rest import at_rest
-from gated_drivers._serial_line import close_line, in_thread, why_not_open
+from gated_drivers._serial_line import in_thread, why_not_open
 
 OPEN_S = 3.0
 CLOSE_S = 1.0
@@ -92,8 +92,8 @@ class SerialRelaySettings(Settings):
 class SerialRelayBoard:
     """A relay board, prompt and mortal; commands are written from the loop, as a few bytes never wait."""
 
-    def __init__(self, line: serial.Serial, settings: SerialRelaySettings) -> None:
-        self._fd: int = line.fileno()
+    def __init__(self, line: Line, settings: SerialRelaySettings) -> None:
+        self._fd: int = line.fd
         self._settings = settings
         self._codec = PROTOCOLS[settings.protocol]
         self._question = self._codec.question(settings.channels)
@@ -203,10 +203,7 @@ async def open_board(settings: SerialRelaySettings) -> AsyncIterator[SerialRelay
     port, baudrate = settings.port, settings.baudrate
     try:
         line = await in_thread(
-            lambda: serial.Serial(port, baudrate, timeout=0, write_timeout=0, exclusive=True),
-            OPEN_S,
-            f"opening {port}",
-            undo=close_line,
+            lambda: open_line(port, baudrate), OPEN_S, f"opening {port}", undo=lambda line: line.close()
         )
     except (OSError, ValueError) as error:
         raise DriverFault(f"{settings.port}: {why_not_open(settings.port)}") from error
@@ -216,7 +213,7 @@ async def open_board(settings: SerialRelaySettings) -> AsyncIterator[SerialRelay
             yield board
     finally:
         with suppress(DriverFault):  # the kernel may wait for bytes to drain, so not in the loop
-            await in_thread(lambda: close_line(line), CLOSE_S, f"closing {settings.port}")
+            await in_thread(line.close, CLOSE_S, f"closing {settings.port}")
 
 
 def traits(settings: SerialRelaySettings) -> RelayTraits:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import termios
 import threading
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from pydantic import ValidationError
 from gated.ports import DriverFault
 from gated_drivers import relay_serial
 from gated_drivers._codecs import lcus
-from gated_drivers._serial_line import in_thread, why_not_open
+from gated_drivers._serial_line import in_thread, os_errors, why_not_open
 from gated_drivers.relay_serial import SerialRelaySettings
 from gated_simulators.rigs import relay_serial as rigs
 from tests.drivers.samples import until
@@ -290,3 +291,13 @@ def test_a_port_in_a_closed_directory_is_named_as_such(tmp_path: Path) -> None:
         assert "no permission to look" in why_not_open(str(closed / "port"))
     finally:
         os.seteuid(was)
+
+
+def test_what_termios_refuses_is_an_os_error_so_that_no_opening_ends_without_a_fault() -> None:
+    reading, writing = os.pipe()
+    try:
+        with pytest.raises(OSError, match="ioctl"), os_errors():
+            termios.tcflush(reading, termios.TCIFLUSH)  # no terminal, as one that was pulled out
+    finally:
+        os.close(reading)
+        os.close(writing)

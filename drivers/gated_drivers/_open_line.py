@@ -1,16 +1,17 @@
-"""The wire below a Modbus RTU line: a serial device, or `socket://host:port` as device servers offer it."""
+"""Opening what byte protocols run on: a serial device, or `socket://host:port` as device servers offer it."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 from collections.abc import Callable
-from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import serial
+
+from gated_drivers._serial_line import close_line, os_errors
 
 CONNECT_S = 2.5
 
@@ -30,13 +31,7 @@ def open_line(port: str, baudrate: int) -> Line:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setblocking(False)
         return Line(connection.fileno(), connection.close)
-    line = serial.Serial(port, baudrate, timeout=0, write_timeout=0, exclusive=True)
-
-    def close() -> None:
-        # The lock would stay with whoever inherited the descriptor, and nobody could open the port again.
-        with suppress(OSError):
-            fcntl.flock(line.fileno(), fcntl.LOCK_UN)
-        line.close()
-
+    with os_errors():
+        line = serial.Serial(port, baudrate, timeout=0, write_timeout=0, exclusive=True)
     os.set_blocking(line.fileno(), False)
-    return Line(line.fileno(), close)
+    return Line(line.fileno(), partial(close_line, line))
