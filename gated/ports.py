@@ -29,6 +29,8 @@ __all__ = [
     "PromptContactBoard",
     "PromptRelayBoard",
     "Reader",
+    "RehearsingContactBoard",
+    "RehearsingRelayBoard",
     "RelayBoard",
     "RelayTraits",
     "Settings",
@@ -141,6 +143,25 @@ class PromptRelayBoard(RelayBoard, Protocol):
         waits. `switch` is called with the same coils afterwards and tells whether the board took them.
         Raises DriverFault when the line is lost.
         """
+        ...
+
+
+class RehearsingContactBoard(PromptContactBoard, Protocol):
+    """A board whose driver keeps the way of an alarm warm: it plays one right before each reading."""
+
+    def rehearse(self, changed: Callable[[Contact], None]) -> None:
+        """Call `changed` with made-up contacts, the way `tell` does with real ones; nothing may come of it.
+
+        A rehearsal that fails is given up, and no reading is lost by it.
+        """
+        ...
+
+
+class RehearsingRelayBoard(PromptRelayBoard, Protocol):
+    """A board whose driver can go through a command and send nothing."""
+
+    def rehearse(self, coils: Mapping[int, bool]) -> None:
+        """Do what `post` does, on a wire to nobody."""
         ...
 
 
