@@ -71,6 +71,28 @@ async def test_an_alarm_is_on_the_wire_within_the_callback_that_read_it(tmp_path
         assert any({"_modbus_bus.py:take", "engine.py:feed", "outputs.py:reflex"} <= s for s in stacks)
 
 
+async def test_the_alarm_is_rehearsed_before_readings_and_nothing_comes_of_it(tmp_path: Path) -> None:
+    async with running(tmp_path) as (release, rig):
+        rehearsed = 0
+
+        def profile(frame: FrameType, event: str, what: Any) -> None:
+            nonlocal rehearsed
+            where = (Path(frame.f_code.co_filename).name, frame.f_code.co_name)
+            rehearsed += event == "call" and where == ("relay_modbus.py", "rehearse")
+
+        held, readings = dict(rig.board.coils), rig.requests + 20
+        sys.setprofile(profile)
+        try:
+            async with asyncio.timeout(10):
+                while rig.requests < readings:
+                    await asyncio.sleep(0)
+        finally:
+            sys.setprofile(None)
+        assert rehearsed >= 5
+        assert rig.board.coils == held and not any(state.active for state in release.machine.inputs.values())
+        assert str(release.machine.phase) == "normal"
+
+
 async def test_an_alarm_does_not_wait_until_a_lost_board_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
